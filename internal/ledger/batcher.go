@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/countersign/countersign/internal/fault"
+)
+
+// Limits of a Batcher.
+const (
+	MaxBatch   = 256  // operations in one batch
+	MaxQueue   = 4096 // operations that wait in one lane; one more is refused with 503
+	maxReruns  = 8    // of a batch that lost races, before its operations run one by one
+	runTimeout = 10 * time.Second
+)
+
+// Options of a Batcher.
+type Options struct {
+	Lanes  int                  // batches under way at once; at least 1
+	Decode Decode               // of records
+	Offset func() time.Duration // added to the database's clock; nil: nothing (tests move time with it)
+	Floor  time.Time            // time never goes below this: the latest time written down before the start
+}
+
+// Batcher is a Ledger over a Backend: group commit with folding.
+type Batcher struct {
+	backend Backend
+	opt     Options
+	lanes   []chan *pending
+	latest  atomic.Int64 // the latest time seen, Unix milliseconds
+	stats   Stats
+	pool    sync.Pool
+	close   sync.Once
+	quit    chan struct{}
+	wg      sync.WaitGroup
+}
+
+// Stats counts what a Batcher did since its start.
+type Stats struct {
+	Batches, Ops, Reruns, Singles atomic.Int64
+}
+
+type pending struct {
+	ctx  context.Context //nolint:containedctx // the caller's, to skip an operation nobody waits for
+	op   Op
+	err  error
+	done chan struct{}
+}
+
+// New starts a Batcher over backend. Close it before the backend.
+func New(backend Backend, opt Options) *Batcher {
+	b := &Batcher{backend: backend, opt: opt, quit: make(chan struct{})}
+	b.pool.New = func() any { return &pending{done: make(chan struct{}, 1)} }
+	b.latest.Store(opt.Floor.UnixMilli())
+	for range max(1, opt.Lanes) {
+		lane := make(chan *pending, MaxQueue)
+		b.lanes = append(b.lanes, lane)
+		b.wg.Go(func() { b.run(lane) })
+	}
+	return b
+}
+
+// Close answers what was queued and stops. Operations that come later are refused.
+func (b *Batcher) Close() {
+	b.close.Do(func() { close(b.quit) })
+	b.wg.Wait()
+}
+
+// Stats returns the live counters.
+func (b *Batcher) Stats() *Stats { return &b.stats }
+
+// Now implements Ledger.
+func (b *Batcher) Now() time.Time { return b.advance(time.Now()) }
+
+// advance returns the time to use when a clock says t, and remembers it.
+func (b *Batcher) advance(t time.Time) time.Time {
+	if b.opt.Offset != nil {
+		t = t.Add(b.opt.Offset())
+	}
+	ms := t.UnixMilli()
+	for {
+		last := b.latest.Load()
+		if ms <= last {
+			return time.UnixMilli(last).UTC()
+		}
+		if b.latest.CompareAndSwap(last, ms) {
+			return time.UnixMilli(ms).UTC()
+		}
+	}
+}
+
+// Read implements Ledger.
+func (b *Batcher) Read(ctx context.Context, key Key) (Value, error) {
+	row, ok, err := b.backend.Read(ctx, key)
+	if err != nil {
+		return nil, translate(err)
+	}
+	if !ok {
+		return nil, nil //nolint:nilnil // no such row is an answer
+	}
+	return b.opt.Decode(key.Kind, row.Record)
+}
+
+// Due implements Ledger.
+func (b *Batcher) Due(ctx context.Context, limit int) ([]Key, error) {
+	keys, err := b.backend.Due(ctx, b.Now().UnixMilli(), limit)
+	if err != nil {
+		return nil, translate(err)
+	}
+	return keys, nil
+}
+
+// Do implements Ledger.
+func (b *Batcher) Do(ctx context.Context, op Op) error {
+	p, _ := b.pool.Get().(*pending)
+	p.ctx, p.op, p.err = ctx, op, nil
+	select {
+	case <-b.quit:
+		return errStopping
+	default:
+	}
+	select {
+	case b.lanes[int(op.Lane)%len(b.lanes)] <- p:
+	default:
+		return errOverloaded
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		// p stays with its lane and is never reused: its batch may be under way.
+		return fault.New(fault.Unavailable, "outcome_unknown", "This took too long. Ask again with the same idempotency key to learn what happened.").
+			WithRetry(time.Second).WithCause(ctx.Err())
+	}
+	err := p.err
+	p.ctx, p.op = nil, Op{}
+	b.pool.Put(p)
+	return err
+}
+
+var (
+	errStopping = fault.New(fault.Unavailable, "stopping", "This server is stopping. Ask again.").WithRetry(time.Second)
+	//nolint:gochecknoglobals // errors
+	errOverloaded = fault.New(fault.Unavailable, "overloaded", "There is too much to do right now. Ask again in a moment.").WithRetry(time.Second)
+)
+
+func (b *Batcher) run(lane chan *pending) {
+	batch := make([]*pending, 0, MaxBatch)
+	for {
+		batch = batch[:0]
+		select {
+		case p := <-lane:
+			batch = append(batch, p)
+		case <-b.quit:
+			// One last look: what was queued before the stop is answered.
+			select {
+			case p := <-lane:
+				batch = append(batch, p)
+			default:
+				return
+			}
+		}
+		batch = b.serve(fill(batch, lane))
+	}
+}
+
+// fill adds what else has queued up, without waiting.
+func fill(batch []*pending, lane chan *pending) []*pending {
+	for len(batch) < MaxBatch {
+		select {
+		case p := <-lane:
+			batch = append(batch, p)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// serve runs a batch to its end and answers everyone in it.
+func (b *Batcher) serve(batch []*pending) []*pending {
+	live := batch[:0:len(batch)]
+	for _, p := range batch {
+		if p.err = p.ctx.Err(); p.err != nil {
+			p.done <- struct{}{} // its caller has left
+			continue
+		}
+		live = append(live, p)
+	}
+	if len(live) > 0 {
+		b.settle(live)
+	}
+	for _, p := range live {
+		p.done <- struct{}{}
+	}
+	return batch
+}
+
+// settle runs ops together, again after a lost race, and one by one when together doesn't work.
+func (b *Batcher) settle(ops []*pending) {
+	b.stats.Ops.Add(int64(len(ops)))
+	err := b.attempt(ops)
+	var run *RunError
+	if err == nil {
+		return
+	}
+	if !errors.As(err, &run) || run.Outcome == Down || run.Outcome == Unknown || len(ops) == 1 {
+		for _, p := range ops {
+			p.err = translate(err)
+		}
+		return
+	}
+	for i, p := range ops {
+		b.stats.Singles.Add(1)
+		err := b.attempt(ops[i : i+1])
+		if err == nil {
+			continue
+		}
+		p.err = translate(err)
+		if errors.As(err, &run) && run.Outcome == Down {
+			for _, rest := range ops[i+1:] {
+				rest.err = p.err
+			}
+			return
+		}
+	}
+}
+
+// attempt runs ops as one batch, again when another node was faster.
+func (b *Batcher) attempt(ops []*pending) error {
+	var err error
+	for try := range maxReruns {
+		if try > 0 {
+			b.stats.Reruns.Add(1)
+		}
+		err = b.once(ops)
+		var run *RunError
+		if !errors.As(err, &run) || run.Outcome != LostRace {
+			return err
+		}
+	}
+	return err
+}
+
+func (b *Batcher) once(ops []*pending) error {
+	b.stats.Batches.Add(1)
+	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
+	defer cancel()
+	return b.backend.Run(ctx, lockOrder(ops), func(clock time.Time, rows []Stored) (Writes, error) {
+		return b.decide(ops, clock, rows)
+	})
+}
+
+func lockOrder(ops []*pending) []Key {
+	keys := make([]Key, 0, 3*len(ops))
+	for _, p := range ops {
+		keys = append(keys, p.op.Keys...)
+	}
+	slices.SortFunc(keys, Key.Compare)
+	return slices.Compact(keys)
+}
+
+// decide lets every operation decide in turn on the locked rows.
+func (b *Batcher) decide(ops []*pending, clock time.Time, stored []Stored) (Writes, error) {
+	tx := &Tx{now: b.advance(clock), rows: make(map[Key]*slot, 2*len(stored)+2*len(ops)), puts: make(map[Key]Value, 4)}
+	for _, s := range stored {
+		v, err := b.opt.Decode(s.Key.Kind, s.Record)
+		if err != nil {
+			return Writes{}, fmt.Errorf("row %v: %w", s.Key.ID, err)
+		}
+		tx.rows[s.Key] = &slot{value: v, version: s.Version}
+	}
+	var events []Event
+	for _, p := range ops {
+		clear(tx.puts)
+		tx.events = tx.events[:0]
+		if p.err = apply(p.op, tx); p.err != nil {
+			continue
+		}
+		for key, v := range tx.puts {
+			s := tx.rows[key]
+			if s == nil {
+				s = &slot{}
+				tx.rows[key] = s
+			}
+			s.value, s.dirty = v, true
+		}
+		events = append(events, tx.events...)
+	}
+	journal, err := journalOf(events, tx.now)
+	if err != nil {
+		return Writes{}, err
+	}
+	return Writes{Changes: changesOf(tx.rows), Journal: journal}, nil
+}
+
+// apply runs one operation; a panic is its own error and nobody else's.
+func apply(op Op, tx *Tx) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fault.New(fault.Internal, "internal", "Something went wrong on our side. Try again.").
+				WithCause(fmt.Errorf("panic in operation: %v\n%s", r, debug.Stack()))
+		}
+	}()
+	return op.Apply(tx)
+}
+
+func changesOf(rows map[Key]*slot) []Change {
+	changes := make([]Change, 0, len(rows))
+	for key, s := range rows {
+		if s.dirty {
+			changes = append(changes, Change{Key: key, Version: s.version, Owner: s.value.Owner(), WakeAt: s.value.WakeAt()})
+		}
+	}
+	slices.SortFunc(changes, func(a, b Change) int { return a.Key.Compare(b.Key) })
+	var records []byte // one allocation for all, most of the time
+	for i := range changes {
+		from := len(records)
+		records = rows[changes[i].Key].value.AppendRecord(records)
+		changes[i].Record = records[from:len(records):len(records)]
+	}
+	return changes
+}
+
+// journalOf groups events by service, in order, and salts them.
+func journalOf(events []Event, now time.Time) ([]Journal, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	salts := make([]byte, 16*len(events))
+	if _, err := rand.Read(salts); err != nil {
+		return nil, fmt.Errorf("salt events: %w", err)
+	}
+	slices.SortStableFunc(events, func(a, b Event) int { return int(a.Service) - int(b.Service) })
+	var journal []Journal
+	for start := 0; start < len(events); {
+		end := start
+		for end < len(events) && events[end].Service == events[start].Service {
+			copy(events[end].Salt[:], salts[16*end:])
+			end++
+		}
+		journal = append(journal, Journal{
+			Service: events[start].Service, At: now.UnixMilli(), Count: end - start, Packed: PackEvents(events[start:end]),
+		})
+		start = end
+	}
+	return journal, nil
+}
+
+// translate turns a backend's error into the fault that the caller gets.
+func translate(err error) error {
+	var run *RunError
+	if errors.As(err, &run) {
+		if run.Outcome == Unknown {
+			return fault.New(fault.Unavailable, "outcome_unknown", "The database did not answer. Ask again with the same idempotency key to learn what happened.").
+				WithRetry(time.Second).WithCause(err)
+		}
+		return fault.New(fault.Unavailable, "database_unavailable", "The database can't be used right now. Nothing was changed; ask again in a moment.").
+			WithRetry(2 * time.Second).WithCause(err)
+	}
+	return fault.As(err)
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/otp"
+)
+
+// Limit is how much may happen in an hour and in a day. Windows slide.
+type Limit struct {
+	Hour int `json:"hour" cbor:"1,keyasint"`
+	Day  int `json:"day" cbor:"2,keyasint"`
+}
+
+// Policy is what a service decides. Times are whole seconds, so that they read well in JSON.
+type Policy struct {
+	CodeLength        int       `json:"code_length"`                // digits, 4 to 10; below 6 not for sign_in, recovery, transaction
+	Lifetime          int       `json:"lifetime_seconds"`           // of a code; 60 to 600
+	EmailLifetime     int       `json:"email_lifetime_seconds"`     // of a code that only confirms an address by email (sign_up, contact_change); 60 to 86,400
+	MaxTries          int       `json:"max_tries"`                  // checks that may be judged, over all generations; 1 to 10
+	MaxSends          int       `json:"max_sends"`                  // messages of one verification; 1 to 10
+	SendWaits         []int     `json:"send_waits_seconds"`         // wait before the second, third, ... message; the last one repeats
+	Channels          []Channel `json:"channels"`                   // that may be used
+	Countries         []string  `json:"countries"`                  // ISO 3166-1 alpha-2 that texts and calls may go to; empty: all
+	ContactSends      Limit     `json:"contact_sends"`              // messages to one contact; the same again for callers with a device token
+	ContactGuesses    Limit     `json:"contact_guesses"`            // wrong checks for one contact; the same again likewise
+	CallerSends       Limit     `json:"caller_sends"`               // messages asked for by one address, device or session
+	CallerGuesses     Limit     `json:"caller_guesses"`             // wrong checks by one address, device or session
+	ContactAlive      int       `json:"contact_alive"`              // verifications of one contact that may be pending at once
+	ContactReserved   int       `json:"contact_alive_reserved"`     // of these, how many are kept for callers with a device token
+	GuessAlarm        int       `json:"guess_alarm_per_minute"`     // wrong checks of the whole service in a minute that raise an alarm
+	EmailIsSecondStep bool      `json:"email_counts_as_second_step"` // NIST SP 800-63B-4 doesn't count it; the service decides
+}
+
+// MaxBudget is the largest Limit.Day of a contact: its budget is kept as exact times.
+const MaxBudget = 100
+
+// RenewWindow is how close to its end a code is not sent again but followed by a new one.
+const RenewWindow = 2 * time.Minute
+
+// DefaultPolicy is what a new service starts with.
+func DefaultPolicy() Policy {
+	return Policy{
+		CodeLength: 6, Lifetime: 600, EmailLifetime: 600, MaxTries: 5, MaxSends: 5,
+		SendWaits: []int{30, 60, 120, 300},
+		Channels:  []Channel{SMS, Email}, Countries: []string{},
+		ContactSends: Limit{10, 30}, ContactGuesses: Limit{10, 30},
+		CallerSends: Limit{20, 100}, CallerGuesses: Limit{50, 200},
+		ContactAlive: 5, ContactReserved: 2, GuessAlarm: 300,
+	}
+}
+
+// Validate tells every problem of the policy at once; nil if there is none.
+func (p *Policy) Validate() error {
+	var problems []*fault.Error
+	within := func(field string, v, lo, hi int) {
+		if v < lo || v > hi {
+			problems = append(problems, fault.New(fault.Invalid, "invalid_policy",
+				fmt.Sprintf("%s must be from %d to %d; it is %d.", field, lo, hi, v)).WithField("policy."+field))
+		}
+	}
+	within("code_length", p.CodeLength, otp.MinDigits, otp.MaxDigits)
+	within("lifetime_seconds", p.Lifetime, 60, 600)
+	within("email_lifetime_seconds", p.EmailLifetime, 60, 86400)
+	within("max_tries", p.MaxTries, 1, 10)
+	within("max_sends", p.MaxSends, 1, 10)
+	within("contact_alive", p.ContactAlive, 1, 20)
+	within("contact_alive_reserved", p.ContactReserved, 0, max(0, p.ContactAlive-1))
+	within("guess_alarm_per_minute", p.GuessAlarm, 1, 1_000_000)
+	within("send_waits_seconds", len(p.SendWaits), 0, 10)
+	for i, w := range p.SendWaits {
+		within(fmt.Sprintf("send_waits_seconds[%d]", i), w, 0, 3600)
+	}
+	limit := func(field string, l Limit, most int) {
+		within(field+".hour", l.Hour, 1, most)
+		within(field+".day", l.Day, l.Hour, most)
+	}
+	limit("contact_sends", p.ContactSends, MaxBudget)
+	limit("contact_guesses", p.ContactGuesses, MaxBudget)
+	limit("caller_sends", p.CallerSends, 1_000_000)
+	limit("caller_guesses", p.CallerGuesses, 1_000_000)
+	problems = append(problems, p.validateLists()...)
+	return fault.Join(problems...)
+}
+
+func (p *Policy) validateLists() []*fault.Error {
+	var problems []*fault.Error
+	if len(p.Channels) == 0 {
+		problems = append(problems, fault.New(fault.Invalid, "invalid_policy", "channels must name at least one channel.").WithField("policy.channels"))
+	}
+	for i, c := range p.Channels {
+		if !slices.Contains(Channels(), c) || slices.Contains(p.Channels[:i], c) {
+			problems = append(problems, fault.New(fault.Invalid, "invalid_policy",
+				fmt.Sprintf("channels[%d] must be one of sms, email and voice, each named once.", i)).WithField(fmt.Sprintf("policy.channels[%d]", i)))
+		}
+	}
+	for i, c := range p.Countries {
+		if len(c) != 2 || c[0] < 'A' || c[0] > 'Z' || c[1] < 'A' || c[1] > 'Z' {
+			problems = append(problems, fault.New(fault.Invalid, "invalid_policy",
+				fmt.Sprintf("countries[%d] must be two capital letters, such as DE.", i)).WithField(fmt.Sprintf("policy.countries[%d]", i)))
+		}
+	}
+	return problems
+}
+
+// LifetimeFor is how long a code is good for. Only one that confirms an address by email may last
+// longer than ten minutes (NIST SP 800-63B-4, out-of-band verifiers).
+func (p *Policy) LifetimeFor(purpose Purpose, channel Channel) time.Duration {
+	if channel == Email && (purpose == SignUp || purpose == ContactChange) {
+		return time.Duration(p.EmailLifetime) * time.Second
+	}
+	return time.Duration(p.Lifetime) * time.Second
+}
+
+// WaitAfter is how long to wait before the next message when sends have been sent.
+func (p *Policy) WaitAfter(sends int) time.Duration {
+	if len(p.SendWaits) == 0 {
+		return 0
+	}
+	return time.Duration(p.SendWaits[min(sends-1, len(p.SendWaits)-1)]) * time.Second
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verification
+
+import (
+	"crypto/subtle"
+	"fmt"
+
+	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/ledger"
+	"github.com/countersign/countersign/internal/secret"
+	"github.com/countersign/countersign/internal/service"
+)
+
+// answer is what an operation answered. It holds no secret: those are derived again.
+type answer struct {
+	View     View   `cbor:"1,keyasint"`
+	Result   Result `cbor:"2,keyasint,omitempty"`
+	Typed    uint8  `cbor:"3,keyasint,omitempty"`
+	Epoch    uint32 `cbor:"4,keyasint,omitempty"` // of the device token that came with a grant
+	replayed bool
+}
+
+// replayable wraps an operation so that the same key gives the same answer for a day: the answer
+// is recorded in the transaction of the effect, and a second request that comes while the first
+// is under way waits for its row.
+func replayable(svc *service.Service, idem Idempotency, op ledger.Op, out *answer) ledger.Op {
+	keys := svc.Ring.IndexKeys()[0] // stays when the other keys rotate
+	mac := keys.MAC(secret.LabelIdempotency, []byte(idem.APIKey), []byte(idem.Route), []byte(idem.Key))
+	id := ledger.ID(mac[:16])
+	body := keys.MAC(secret.LabelIdempotency, []byte("body"), idem.Body)
+	key := ledger.Key{Kind: ledger.KindReply, Service: svc.ID, Shard: contactShard(id), ID: id}
+	inner := op.Apply
+	op.Keys = append([]ledger.Key{key}, op.Keys...)
+	op.Apply = func(tx *ledger.Tx) error {
+		*out = answer{}
+		now := tx.Now().UnixMilli()
+		if before, ok := tx.Get(key).(*Reply); ok && now < before.At+replyLife.Milliseconds() {
+			return replay(svc, id, before, body[:16], out)
+		}
+		if err := inner(tx); err != nil {
+			return err // nothing happened, so nothing is remembered
+		}
+		sealed := svc.Ring.Current().Seal(tableReply, columnAnswer, id, appendCBOR(nil, out))
+		reply := &Reply{At: now, Answer: sealed}
+		copy(reply.BodyMAC[:], body[:])
+		tx.Put(key, reply)
+		return nil
+	}
+	return op
+}
+
+func replay(svc *service.Service, id ledger.ID, before *Reply, body []byte, out *answer) error {
+	if subtle.ConstantTimeCompare(before.BodyMAC[:], body) != 1 {
+		return fault.New(fault.Unprocessable, "idempotency_key_reused",
+			"This idempotency key was used for a different request in the last 24 hours. Use a new key for a new request.").WithField("Idempotency-Key")
+	}
+	plain, err := svc.Ring.Open(tableReply, columnAnswer, id, before.Answer)
+	if err != nil {
+		return fault.As(err)
+	}
+	if err := decoder.Unmarshal(plain, out); err != nil {
+		return fault.As(fmt.Errorf("decode a recorded answer: %w", err))
+	}
+	out.replayed = true
+	return nil
+}

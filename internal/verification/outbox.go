@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verification
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/ledger"
+	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/service"
+)
+
+var _ message.Outbox = (*Engine)(nil)
+
+// Report implements message.Outbox: it writes down what became of a message.
+func (e *Engine) Report(ctx context.Context, rep message.Report) error {
+	key := rep.Ref.Row
+	return e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Lane: key.Shard, Apply: func(tx *ledger.Tx) error {
+		r, ok := tx.Get(key).(*Record)
+		if !ok || rep.Ref.Number >= len(r.Messages) {
+			return nil // removed since: nobody is waiting for it
+		}
+		m := &r.Messages[rep.Ref.Number]
+		if m.SentAt > 0 || m.Status == MessageFail {
+			return nil // reported before
+		}
+		at := r.clock(tx.Now())
+		m.note(rep.Attempts)
+		kind := m.settle(rep, at)
+		r.UpdatedAt = at
+		tx.Put(key, r)
+		if kind != 0 {
+			tx.Event(event(kind, key, r, rep.Ref.Number, at))
+		}
+		return nil
+	}})
+}
+
+// settle moves a message by a report and returns the event that this is, or 0.
+func (m *Message) settle(rep message.Report, at int64) ledger.EventKind {
+	switch {
+	case rep.Sent:
+		// Also when the verification ended in between: a provider has it, and that is the truth.
+		m.Status, m.SentAt, m.WakeAt = Sent, at, 0
+		return EventSent
+	case m.Status != Queued:
+		return 0
+	case rep.Final:
+		m.Status, m.WakeAt = MessageFail, 0
+		return EventMessageFailed
+	default:
+		m.Passes++
+		m.WakeAt = at + rep.RetryIn.Milliseconds()
+		return 0
+	}
+}
+
+func (m *Message) note(attempts []message.Attempt) {
+	for _, a := range attempts {
+		m.Attempts = append(m.Attempts, Attempt{
+			Provider: a.Provider, Reference: a.Reference, Network: a.Network, Code: a.Code, StartedAt: a.StartedAt.UnixMilli(),
+			Millis: uint32(min(a.EndedAt.Sub(a.StartedAt).Milliseconds(), time.Hour.Milliseconds())), Outcome: a.Outcome, //nolint:gosec // bounded
+		})
+	}
+	m.Attempts = slices.Clone(m.Attempts[max(0, len(m.Attempts)-maxAttempts):])
+}
+
+// Receive writes down a provider's receipt for the message that ref names. A receipt that comes
+// twice or out of order (delivered, then sent) changes nothing.
+func (e *Engine) Receive(ctx context.Context, ref message.Ref, rec message.Receipt) error {
+	key := ref.Row
+	return e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Lane: key.Shard, Apply: func(tx *ledger.Tx) error {
+		r, ok := tx.Get(key).(*Record)
+		if !ok || ref.Number >= len(r.Messages) {
+			return nil
+		}
+		m := &r.Messages[ref.Number]
+		if m.ReceiptAt > 0 && m.Status == Delivered || m.Status == Undelivered && !rec.Delivered {
+			return nil
+		}
+		at := r.clock(tx.Now())
+		kind := EventUndelivered
+		m.Status, m.ReceiptAt, m.WakeAt = Undelivered, at, 0
+		if rec.Delivered {
+			kind, m.Status = EventDelivered, Delivered
+		}
+		if m.SentAt == 0 {
+			m.SentAt = at // the receipt overtook our own note
+		}
+		m.receipt(rec)
+		r.UpdatedAt = at
+		tx.Put(key, r)
+		tx.Event(event(kind, key, r, ref.Number, at))
+		return nil
+	}})
+}
+
+// receipt adds to the attempt what the provider told later.
+func (m *Message) receipt(rec message.Receipt) {
+	for i := range m.Attempts {
+		a := &m.Attempts[i]
+		if a.Reference != rec.Reference || a.Provider != rec.Provider {
+			continue
+		}
+		if rec.Network != "" {
+			a.Network = rec.Network
+		}
+		if !rec.Delivered {
+			a.Outcome, a.Code = rec.Outcome, rec.Code
+		}
+	}
+}
+
+// Wake does what has come due: it ends verifications whose time has run out and offers messages whose
+// lease ran out (their node died, or a provider asked to wait) to the sender again. It returns how many rows it
+// looked at. Any number of nodes may do so at once: who comes second finds nothing to do.
+func (e *Engine) Wake(ctx context.Context, limit int) (int, error) {
+	keys, err := e.ledger.Due(ctx, limit)
+	if err != nil {
+		return 0, err
+	}
+	for _, key := range keys {
+		if err := e.wake(ctx, key); err != nil {
+			return 0, err
+		}
+	}
+	return len(keys), nil
+}
+
+func (e *Engine) wake(ctx context.Context, key ledger.Key) error {
+	svc, ok := e.services.ByID(key.Service)
+	if !ok {
+		return nil
+	}
+	var due []message.Outgoing
+	err := e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Lane: key.Shard, Apply: func(tx *ledger.Tx) error {
+		due = due[:0]
+		r, c, ok := load(tx, key)
+		if !ok || r.Status != Pending {
+			return nil
+		}
+		at := max(r.clock(tx.Now()), c.UpdatedAt)
+		if r.overdue(at) {
+			c.leave(key.ID)
+			save(tx, key, r, c, at)
+			tx.Event(event(endEvent(r.Status), key, r, -1, at))
+			return nil
+		}
+		var err error
+		due, err = takeDue(svc, key, r, at)
+		if err == nil && len(due) > 0 {
+			save(tx, key, r, nil, at)
+		}
+		return err
+	}})
+	if err != nil {
+		return err
+	}
+	for _, m := range due {
+		e.sender.Enqueue(m)
+	}
+	return nil
+}
+
+// takeDue leases the queued messages whose time has come to this node.
+func takeDue(svc *service.Service, key ledger.Key, r *Record, at int64) ([]message.Outgoing, error) {
+	var due []message.Outgoing
+	for n := range r.Messages {
+		m := &r.Messages[n]
+		if m.Status != Queued || m.WakeAt > at {
+			continue
+		}
+		m.WakeAt = at + Lease.Milliseconds()
+		to, err := openContact(svc, key.ID, r)
+		if err != nil {
+			return nil, fault.As(err)
+		}
+		o, err := outgoingOf(svc, key, r, n, to)
+		if err != nil {
+			return nil, err
+		}
+		due = append(due, o)
+	}
+	return due, nil
+}
