@@ -4,6 +4,7 @@ package contact
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 
@@ -80,7 +81,7 @@ func checkLocal(local string) error {
 
 // isAtom tells whether c is atext of RFC 5322, 3.2.3.
 func isAtom(c byte) bool {
-	return isLetterDigit(c|0x20) || isLetterDigit(c) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+	return isLetterDigit(c) || c >= 'A' && c <= 'Z' || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
 }
 
 func isLetterDigit(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
@@ -88,6 +89,9 @@ func isLetterDigit(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <
 func asciiDomain(domain string) (string, error) {
 	if len(domain) > 4*maxDomain {
 		return "", errEmail("The part after the @ is too long.")
+	}
+	if !utf8.ValidString(domain) { // idna would replace the broken bytes
+		return "", errEmail("It is not proper text.")
 	}
 	lower := strings.ToLower(domain)
 	if isHostname(lower) && !strings.Contains(lower, "xn--") {
