@@ -54,7 +54,7 @@ const (
 // satellite and other networks without a country, emergency and short numbers (number_type_refused
 // or invalid_phone_number). Most of them pay whoever gets calls sent to them.
 //
-// It takes about 5 µs for a number in E.164 and twice that for other forms.
+// It takes 2 to 6 µs for a number in E.164, by country, and about 5 µs more for other forms.
 func ParsePhone(text, defaultRegion string) (Contact, error) {
 	if isE164(text) {
 		if number, ok := splitE164(text); ok {
