@@ -19,21 +19,21 @@ type Limit struct {
 
 // Policy is what a service decides. Times are whole seconds, so that they read well in JSON.
 type Policy struct {
-	CodeLength        int       `json:"code_length"`                // digits, 4 to 10; below 6 not for sign_in, recovery, transaction
-	Lifetime          int       `json:"lifetime_seconds"`           // of a code; 60 to 600
-	EmailLifetime     int       `json:"email_lifetime_seconds"`     // of a code that only confirms an address by email (sign_up, contact_change); 60 to 86,400
-	MaxTries          int       `json:"max_tries"`                  // checks that may be judged, over all generations; 1 to 10
-	MaxSends          int       `json:"max_sends"`                  // messages of one verification; 1 to 10
-	SendWaits         []int     `json:"send_waits_seconds"`         // wait before the second, third, ... message; the last one repeats
-	Channels          []Channel `json:"channels"`                   // that may be used
-	Countries         []string  `json:"countries"`                  // ISO 3166-1 alpha-2 that texts and calls may go to; empty: all
-	ContactSends      Limit     `json:"contact_sends"`              // messages to one contact; the same again for callers with a device token
-	ContactGuesses    Limit     `json:"contact_guesses"`            // wrong checks for one contact; the same again likewise
-	CallerSends       Limit     `json:"caller_sends"`               // messages asked for by one address, device or session
-	CallerGuesses     Limit     `json:"caller_guesses"`             // wrong checks by one address, device or session
-	ContactAlive      int       `json:"contact_alive"`              // verifications of one contact that may be pending at once
-	ContactReserved   int       `json:"contact_alive_reserved"`     // of these, how many are kept for callers with a device token
-	GuessAlarm        int       `json:"guess_alarm_per_minute"`     // wrong checks of the whole service in a minute that raise an alarm
+	CodeLength        int       `json:"code_length"`                 // digits, 4 to 10; below 6 not for sign_in, recovery, transaction
+	Lifetime          int       `json:"lifetime_seconds"`            // of a code; 60 to 600
+	EmailLifetime     int       `json:"email_lifetime_seconds"`      // of a code that only confirms an address by email (sign_up, contact_change); 60 to 86,400
+	MaxTries          int       `json:"max_tries"`                   // checks that may be judged, over all generations; 1 to 10
+	MaxSends          int       `json:"max_sends"`                   // messages of one verification; 1 to 10
+	SendWaits         []int     `json:"send_waits_seconds"`          // wait before the second, third, ... message; the last one repeats
+	Channels          []Channel `json:"channels"`                    // that may be used
+	Countries         []string  `json:"countries"`                   // ISO 3166-1 alpha-2 that texts and calls may go to; empty: all
+	ContactSends      Limit     `json:"contact_sends"`               // messages to one contact; the same again for callers with a device token
+	ContactGuesses    Limit     `json:"contact_guesses"`             // wrong checks for one contact; the same again likewise
+	CallerSends       Limit     `json:"caller_sends"`                // messages asked for by one address, device or session
+	CallerGuesses     Limit     `json:"caller_guesses"`              // wrong checks by one address, device or session
+	ContactAlive      int       `json:"contact_alive"`               // verifications of one contact that may be pending at once
+	ContactReserved   int       `json:"contact_alive_reserved"`      // of these, how many are kept for callers with a device token
+	GuessAlarm        int       `json:"guess_alarm_per_minute"`      // wrong checks of the whole service in a minute that raise an alarm
 	EmailIsSecondStep bool      `json:"email_counts_as_second_step"` // NIST SP 800-63B-4 doesn't count it; the service decides
 }
 

@@ -291,4 +291,3 @@ func (t *try) code(generation uint8) otp.Code {
 	}
 	return deriveCode(t.req.Service, t.key.ID, generation)
 }
-

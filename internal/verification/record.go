@@ -52,12 +52,12 @@ type MessageStatus uint8
 
 // The message statuses.
 const (
-	Queued       MessageStatus = iota + 1
-	Sent                       // a provider has taken it
-	Delivered                  // the provider says that it arrived
-	Undelivered                // the provider says that it will not arrive
-	MessageFail                // no provider took it
-	MessageVoid                // the verification ended before it was sent
+	Queued      MessageStatus = iota + 1
+	Sent                      // a provider has taken it
+	Delivered                 // the provider says that it arrived
+	Undelivered               // the provider says that it will not arrive
+	MessageFail               // no provider took it
+	MessageVoid               // the verification ended before it was sent
 )
 
 var messageNames = [...]string{"", "queued", "sent", "delivered", "undelivered", "failed", "canceled"}
