@@ -93,7 +93,7 @@ func (e *Engine) Check(ctx context.Context, req CheckRequest) (*Checked, error) 
 	c := &Checked{View: out.View, Result: out.Result}
 	switch out.Result {
 	case Granted:
-		c.DeviceToken = deviceToken(svc, t.owner, out.Epoch)
+		c.DeviceToken = deviceToken(svc, out.Owner, out.Epoch)
 	case Unclear:
 		c.Typed, c.TypedDigits = otp.TypedKind(out.Typed), t.typed.Digits
 	}
@@ -122,8 +122,7 @@ type try struct {
 	key   ledger.Key
 	keys  *secret.Keys
 	typed otp.Typed
-	first otp.Code  // the code of generation 1, made before the lock: most have no other
-	owner ledger.ID // set by judge
+	first otp.Code // the code of generation 1, made before the lock: most have no other
 }
 
 func newTry(req *CheckRequest, id ledger.ID) (*try, error) {
@@ -155,7 +154,6 @@ func (t *try) judge(tx *ledger.Tx, out *answer) error {
 	if !ok {
 		return errNotFound
 	}
-	t.owner = r.ContactID
 	at := max(r.clock(tx.Now()), c.UpdatedAt)
 	masked, err := t.masked(r)
 	if err != nil {
@@ -173,7 +171,7 @@ func (t *try) judge(tx *ledger.Tx, out *answer) error {
 	} else {
 		out.Result = pastResult(r)
 	}
-	out.Typed, out.Epoch = uint8(t.typed.Kind), c.Epoch
+	out.Typed, out.Epoch, out.Owner = uint8(t.typed.Kind), c.Epoch, r.ContactID
 	out.View = viewOf(t.key.ID, r, masked, at)
 	return nil
 }

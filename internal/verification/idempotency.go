@@ -14,10 +14,11 @@ import (
 
 // answer is what an operation answered. It holds no secret: those are derived again.
 type answer struct {
-	View     View   `cbor:"1,keyasint"`
-	Result   Result `cbor:"2,keyasint,omitempty"`
-	Typed    uint8  `cbor:"3,keyasint,omitempty"`
-	Epoch    uint32 `cbor:"4,keyasint,omitempty"` // of the device token that came with a grant
+	View     View      `cbor:"1,keyasint"`
+	Result   Result    `cbor:"2,keyasint,omitempty"`
+	Typed    uint8     `cbor:"3,keyasint,omitempty"`
+	Epoch    uint32    `cbor:"4,keyasint,omitempty"` // of the device token that came with a grant
+	Owner    ledger.ID `cbor:"5,keyasint,omitzero"`  // likewise
 	replayed bool
 }
 

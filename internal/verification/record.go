@@ -261,3 +261,18 @@ func (r *Reply) Owner() ledger.ID { return ledger.ID{} }
 
 // WakeAt implements ledger.Value.
 func (r *Reply) WakeAt() int64 { return 0 }
+
+// Stale tells whether a row can be removed: nothing that anybody may still ask depends on it. Ended verifications
+// are kept for keep.
+func Stale(v ledger.Value, now time.Time, keep time.Duration) bool {
+	switch r := v.(type) {
+	case *Reply:
+		return now.UnixMilli() > r.At+replyLife.Milliseconds()
+	case *Contact:
+		// A row that has had its device tokens made void must stay, or they would work again.
+		return r.Epoch == 0 && now.UnixMilli() > r.UpdatedAt+2*day*1000
+	case *Record:
+		return r.Status != Pending && now.UnixMilli() > r.EndedAt+keep.Milliseconds()
+	}
+	return false
+}

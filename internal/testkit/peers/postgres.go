@@ -258,10 +258,11 @@ func postgresBin() (string, error) {
 }
 
 // shared is the cluster that all tests of this process use, started by the first that asks. It has
-// no owner that could carry it: tests know nothing of each other.
+// no owner that could carry it: tests know nothing of each other. Keeping the server, and not only
+// its URL, keeps its guard's pipe from being collected and closed.
 var shared struct {
 	sync.Mutex
-	url string
+	server *PostgresServer
 }
 
 func sharedURL() (string, error) {
@@ -270,15 +271,14 @@ func sharedURL() (string, error) {
 	}
 	shared.Lock()
 	defer shared.Unlock()
-	if shared.url != "" {
-		return shared.url, nil
+	if shared.server == nil {
+		server, err := StartPostgres("")
+		if err != nil {
+			return "", err
+		}
+		shared.server = server
 	}
-	server, err := StartPostgres("")
-	if err != nil {
-		return "", err
-	}
-	shared.url = server.URL()
-	return shared.url, nil
+	return shared.server.URL(), nil
 }
 
 // Postgres returns the URL of an empty database that exists for this test only, with the extension

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/countersign/countersign/internal/ledger"
+)
+
+// sweepAtOnce is how many rows one step of a sweep looks at.
+const sweepAtOnce = 500
+
+// Sweep looks at the rows of a kind after the id from, in order, and removes those that stale says nobody needs.
+// It returns where the next step goes on; zero when it has come to the end. Small steps keep it
+// from being noticed, and no index has to be kept for it. A row that changes meanwhile stays.
+func (s *Store) Sweep(ctx context.Context, kind ledger.Kind, from ledger.ID, stale func(ledger.Value) bool, decode ledger.Decode) (ledger.ID, int, error) {
+	table := map[ledger.Kind]string{ledger.KindReply: "idempotency", ledger.KindVerification: "verification", ledger.KindContact: "contact"}[kind]
+	column := "id"
+	if s.postgres {
+		column = "uuid_send(id)"
+	}
+	type row struct {
+		id      ledger.ID
+		version int32
+	}
+	var (
+		doomed []row
+		last   ledger.ID
+		seen   int
+	)
+	err := s.each(ctx, "SELECT "+column+", version, record FROM "+table+" WHERE id > $1 ORDER BY id LIMIT $2", func(rows *sql.Rows) error {
+		var (
+			r          row
+			id, record []byte
+		)
+		if err := rows.Scan(&id, &r.version, &record); err != nil {
+			return err
+		}
+		copy(r.id[:], id)
+		last, seen = r.id, seen+1
+		v, err := decode(kind, record)
+		if err != nil {
+			return err
+		}
+		if stale(v) {
+			doomed = append(doomed, r)
+		}
+		return nil
+	}, s.id(from), sweepAtOnce)
+	if err != nil {
+		return from, 0, err
+	}
+	if len(doomed) > 0 {
+		err = s.write(ctx, func(tx *sql.Tx) error {
+			for _, r := range doomed {
+				if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE id = $1 AND version = $2", s.id(r.id), r.version); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if seen < sweepAtOnce {
+		last = ledger.ID{}
+	}
+	return last, len(doomed), err
+}
+
+// SweepCounters removes counters whose window nobody asks for any more, and returns how many.
+func (s *Store) SweepCounters(ctx context.Context, now int64) (int64, error) {
+	var n int64
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, "DELETE FROM counter WHERE ends < $1", now)
+		if err != nil {
+			return err
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
+	return n, err
+}
