@@ -53,10 +53,14 @@ const pollEvery = 10 * time.Millisecond
 // mailTimeout bounds the start of Postfix and each of its tools.
 const mailTimeout = 30 * time.Second
 
-// stopPostfix ends the master, which takes its children along, and removes the folder $1. Postfix's
-// own command for it takes seconds.
+// postfixMaster is the program that runs all others of Postfix, where Debian keeps it. It is started
+// without Postfix's own script, which takes seconds.
+const postfixMaster = "/usr/lib/postfix/sbin/master"
+
+// stopPostfix ends the master, which takes its children along, and removes the folder $1. That the
+// lock is free tells of the end; the process may stay a zombie where nobody reaps.
 const stopPostfix = `pid=$(tr -d ' ' <"$1/queue/pid/master.pid" 2>/dev/null) && kill "$pid" &&
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+	until ` + postfixMaster + ` -t -c "$1/etc" 2>/dev/null; do sleep 0.02; done
 	rm -rf "$1"`
 
 // Postfix is a mail server of its own on loopback, for the domain mail.test. All addresses have the
@@ -75,12 +79,13 @@ type Postfix struct {
 	guard *guard
 }
 
-// StartPostfix starts a Postfix in a temporary folder. It needs root, since Postfix does.
+// StartPostfix starts a Postfix in a temporary folder. It needs root, since Postfix does,
+// and the SASL tools and modules beside it.
 // Stop ends it; so does the end of this process.
 func StartPostfix() (*Postfix, error) {
-	_, err := look("postfix", "/usr/sbin/postfix")
+	_, err := os.Stat(postfixMaster)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("postfix: %w", errMissing)
 	}
 	p := &Postfix{Roots: x509.NewCertPool()}
 	p.dir, err = os.MkdirTemp("", "countersign-postfix-")
@@ -133,7 +138,7 @@ func (p *Postfix) startOnNewPorts() error {
 	if err != nil {
 		return err
 	}
-	err = p.tool("postfix", "-c", filepath.Join(p.dir, "etc"), "start")
+	err = p.tool(postfixMaster, "-w", "-c", filepath.Join(p.dir, "etc"))
 	if err != nil {
 		return err
 	}
@@ -158,6 +163,7 @@ func (p *Postfix) tool(name string, args ...string) error {
 	if err != nil {
 		return err
 	}
+	name = filepath.Base(name)
 	out, err := os.Create(filepath.Join(p.dir, name+".out"))
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -182,20 +188,31 @@ func (p *Postfix) makeFolders() error {
 	if err != nil {
 		return err
 	}
-	// Postfix's own user, and no other, enters the mail and its own data; all may pass the top.
+	// Postfix's processes give up root early, so all of them pass the top.
 	err = os.Chmod(p.dir, 0o755)
-	for _, name := range []string{"etc", "etc/sasl", "queue", "data", "mail", "tls"} {
-		if err == nil {
-			err = os.Mkdir(filepath.Join(p.dir, name), 0o755)
-		}
-	}
-	for _, name := range []string{"data", "mail"} {
-		if err == nil {
-			err = os.Chown(filepath.Join(p.dir, name), uid, gid)
-		}
-	}
 	if err != nil {
 		return fmt.Errorf("postfix: %w", err)
+	}
+	for _, name := range []string{"etc", "etc/sasl", "tls", "queue", "queue/pid"} {
+		err = os.Mkdir(filepath.Join(p.dir, name), 0o755)
+		if err != nil {
+			return fmt.Errorf("postfix: %w", err)
+		}
+	}
+	owned := []string{"data", "mail"}
+	for _, name := range strings.Fields("active bounce corrupt defer deferred flush hold incoming maildrop private public saved trace") {
+		owned = append(owned, "queue/"+name)
+	}
+	for _, name := range owned {
+		path := filepath.Join(p.dir, name)
+		err = os.Mkdir(path, 0o700)
+		if err != nil {
+			return fmt.Errorf("postfix: %w", err)
+		}
+		err = os.Chown(path, uid, gid)
+		if err != nil {
+			return fmt.Errorf("postfix: %w", err)
+		}
 	}
 	return nil
 }
@@ -241,11 +258,7 @@ func (p *Postfix) makeAccount() error {
 	if err != nil {
 		return err
 	}
-	uid, gid, err := userIDs("postfix")
-	if err != nil {
-		return err
-	}
-	err = os.Chown(database, uid, gid)
+	err = os.Chmod(database, 0o644) // the SMTP server reads it after it has given up root
 	if err != nil {
 		return fmt.Errorf("postfix: %w", err)
 	}
