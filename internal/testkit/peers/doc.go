@@ -5,7 +5,7 @@
 // folder and free loopback ports of its own, and gone when the process is gone, however it ends.
 //
 // Functions that take a testing.TB skip the test with a sentence when the program is missing, or
-// fail it when COUNTERSIGN_TEST_REQUIRE is 1, which the script ./test sets. Several processes may
+// fail it when COUNTERSIGN_TEST_REQUIRE is set, which the script ./test sets. Several processes may
 // start peers at once. Nothing here is part of the program: deps_test.go at the root holds that.
 //
 // It leaves to others what is kept in a database and what a mail says.
