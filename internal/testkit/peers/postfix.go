@@ -168,7 +168,7 @@ func (p *Postfix) tool(name string, args ...string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	defer out.Close() //nolint:errcheck // it was only written by the child
+	defer out.Close() // it was only written by the child
 	ctx, cancel := context.WithTimeout(context.Background(), mailTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)

@@ -155,8 +155,8 @@ func (s *PostgresServer) run(name string, args ...string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	defer os.Remove(out.Name()) //nolint:errcheck // a left-over empty file harms nobody
-	defer out.Close()           //nolint:errcheck // it was only written by the child
+	defer os.Remove(out.Name()) // a left-over empty file harms nobody
+	defer out.Close()           // it was only written by the child
 	ctx, cancel := context.WithTimeout(context.Background(), controlTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.tool(name), args...)
@@ -317,7 +317,7 @@ func execute(cluster, statement string) error {
 	if err != nil {
 		return fmt.Errorf("postgres: %w", err)
 	}
-	defer conn.Close(ctx) //nolint:errcheck // the statement's own error is what counts
+	defer conn.Close(ctx) // the statement's own error is what counts
 	_, err = conn.Exec(ctx, statement)
 	if err != nil {
 		return fmt.Errorf("postgres: %s: %w", statement, err)

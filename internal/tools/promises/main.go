@@ -151,7 +151,7 @@ func report(promises []promise, mentions []mention, out io.Writer) int {
 	problems, kept, later := 0, 0, 0
 	complain := func(format string, args ...any) {
 		problems++
-		fmt.Fprintf(out, format+"\n", args...) //nolint:errcheck // a closed standard output can't be told to anybody
+		fmt.Fprintf(out, format+"\n", args...) // a closed standard output can't be told to anybody
 	}
 	known, named := map[string]bool{}, map[string]bool{}
 	for _, p := range promises {
@@ -178,7 +178,7 @@ func report(promises []promise, mentions []mention, out io.Writer) int {
 			complain("no test keeps %s: %s", p.id, p.text)
 		}
 	}
-	fmt.Fprintf(out, "%d promises: %d kept by tests, %d due later, %d problems\n", //nolint:errcheck // as above
+	fmt.Fprintf(out, "%d promises: %d kept by tests, %d due later, %d problems\n", // as above
 		len(promises), kept, later, problems)
 	return problems
 }
