@@ -41,7 +41,8 @@ type Batcher struct {
 	stats   Stats
 	pool    sync.Pool
 	close   sync.Once
-	quit    chan struct{}
+	quit    chan struct{} // closed: take no more
+	ended   chan struct{} // closed: nobody answers any more
 	wg      sync.WaitGroup
 }
 
@@ -59,7 +60,7 @@ type pending struct {
 
 // New starts a Batcher over backend. Close it before the backend.
 func New(backend Backend, opt Options) *Batcher {
-	b := &Batcher{backend: backend, opt: opt, quit: make(chan struct{})}
+	b := &Batcher{backend: backend, opt: opt, quit: make(chan struct{}), ended: make(chan struct{})}
 	b.pool.New = func() any { return &pending{done: make(chan struct{}, 1)} }
 	b.latest.Store(opt.Floor.UnixMilli())
 	for range max(1, opt.Lanes) {
@@ -72,8 +73,11 @@ func New(backend Backend, opt Options) *Batcher {
 
 // Close answers what was queued and stops. Operations that come later are refused.
 func (b *Batcher) Close() {
-	b.close.Do(func() { close(b.quit) })
-	b.wg.Wait()
+	b.close.Do(func() {
+		close(b.quit)
+		b.wg.Wait()
+		close(b.ended)
+	})
 }
 
 // Stats returns the live counters.
@@ -136,6 +140,13 @@ func (b *Batcher) Do(ctx context.Context, op Op) error {
 	}
 	select {
 	case <-p.done:
+	case <-b.ended:
+		// Queued while the lanes stopped: either one took it as its last, or nobody ever will.
+		select {
+		case <-p.done:
+		default:
+			return errStopping
+		}
 	case <-ctx.Done():
 		// p stays with its lane and is never reused: its batch may be under way.
 		return fault.New(fault.Unavailable, "outcome_unknown", "This took too long. Ask again with the same idempotency key to learn what happened.").
@@ -147,9 +158,9 @@ func (b *Batcher) Do(ctx context.Context, op Op) error {
 	return err
 }
 
+// Faults of Do.
 var (
 	errStopping = fault.New(fault.Unavailable, "stopping", "This server is stopping. Ask again.").WithRetry(time.Second)
-	//nolint:gochecknoglobals // errors
 	errOverloaded = fault.New(fault.Unavailable, "overloaded", "There is too much to do right now. Ask again in a moment.").WithRetry(time.Second)
 )
 

@@ -564,3 +564,11 @@ func TestWakeSendsWhatWasLeftAndEndsWhatIsOver(t *testing.T) {
 		}
 	})
 }
+
+func rowKeyOf(w *world, id ledger.ID) ledger.Key {
+	return ledger.Key{Kind: ledger.KindVerification, Service: w.svc.ID, Shard: uint16(id[6])<<8 | uint16(id[7]), ID: id}
+}
+
+func inputOf(w *world, id ledger.ID) otp.Input {
+	return otp.Input{Space: otp.SpaceVerification, Service: w.svc.ID, ID: id, Generation: 1, Digits: 6}
+}

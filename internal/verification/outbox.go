@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
@@ -122,13 +124,16 @@ func (e *Engine) Wake(ctx context.Context, limit int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	// Together, so that they share batches.
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(wakeTogether)
 	for _, key := range keys {
-		if err := e.wake(ctx, key); err != nil {
-			return 0, err
-		}
+		group.Go(func() error { return e.wake(ctx, key) })
 	}
-	return len(keys), nil
+	return len(keys), group.Wait()
 }
+
+const wakeTogether = 128
 
 func (e *Engine) wake(ctx context.Context, key ledger.Key) error {
 	svc, ok := e.services.ByID(key.Service)
