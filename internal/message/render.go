@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package message
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/countersign/countersign/internal/service"
+)
+
+// Text is a message in words, ready for a provider. It holds the code, so it prints, logs and
+// encodes as a fixed word.
+type Text struct {
+	Body    string // of a text message or a call; for an email the plain part
+	Subject string // of an email, else empty
+	HTML    string // of an email, else empty; the same content as Body
+	Locale  string // BCP 47, of the catalogue that was used
+	Minutes int    // for how long the code works, rounded down, at least 1
+}
+
+const redacted = "[message]"
+
+var errMarshal = errors.New("message: a text can't be encoded")
+
+// String gives a fixed word.
+func (Text) String() string { return redacted }
+
+// Format gives a fixed word for every verb.
+func (Text) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
+
+// LogValue gives a fixed word.
+func (Text) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText always fails.
+func (Text) MarshalText() ([]byte, error) { return nil, errMarshal }
+
+// Renderer puts messages into words. It may be used concurrently.
+type Renderer struct{ catalogs *catalogs }
+
+// NewRenderer reads the catalogues that are built in; the error tells what is wrong with one.
+func NewRenderer() (*Renderer, error) {
+	c, err := readCatalogs()
+	return &Renderer{catalogs: c}, err
+}
+
+// Locales lists the languages there are catalogues for, as BCP 47 tags; the first is the
+// one for everybody else.
+func (r *Renderer) Locales() []string { return r.catalogs.names }
+
+// Render puts o into the words of its channel, in the language that fits o.Locale best, else the
+// service's. It is the place where the code is revealed.
+//
+// A text message starts with the code and fits one segment. What doesn't fit is dropped: first the
+// last line that binds the code to the service's domain (WICG, Origin-bound one-time codes delivered via SMS),
+// then what the code is for. One for a transaction may take two segments, and three
+// rather than cut a payee: two payees must never look alike.
+func (r *Renderer) Render(o *Outgoing) (Text, error) {
+	c := r.catalogs.match(o.Locale, o.Service.Locale)
+	v := valuesOf(o)
+	t := Text{Locale: c.name, Minutes: v.minutes}
+	switch o.Channel {
+	case service.SMS:
+		t.Body = c.sms(o, &v)
+	case service.Voice:
+		t.Body = c.voice.of(o.Purpose).fill(&v)
+	case service.Email:
+		t.Subject = c.subject.of(o.Purpose).fill(&v)
+		t.Body, t.HTML = c.email(o, &v)
+	default:
+		return Text{}, fmt.Errorf("message: no words for channel %q", o.Channel)
+	}
+	return t, nil
+}
+
+// values is what stands in a message's gaps.
+type values struct {
+	code, service, amount, payee, domain, asked string
+	when                                        time.Time
+	minutes                                     int
+}
+
+func valuesOf(o *Outgoing) values {
+	return values{
+		code: o.Code.Reveal(), service: oneLine(o.Service.Name), amount: oneLine(o.Amount), payee: oneLine(o.Payee),
+		domain: o.Service.Domain, asked: oneLine(o.Asked), when: o.QueuedAt, minutes: minutes(o),
+	}
+}
+
+// minutes rounds to the nearest: the deadline lies half a minute before the code's end, so this is
+// what is left of the code, rounded down.
+func minutes(o *Outgoing) int {
+	return max(1, int(o.Deadline.Sub(o.QueuedAt).Round(time.Minute)/time.Minute))
+}
+
+// oneLine makes a value that others supply stay where it is put: a line break in a payee could
+// forge the last line of a text message, and marks of direction could turn an amount around.
+func oneLine(s string) string {
+	odd := func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r)
+	}
+	if !strings.ContainsFunc(s, odd) {
+		return s
+	}
+	return strings.Join(strings.FieldsFunc(s, odd), " ")
+}
+
+// appendTo appends the value of one gap and tells whether there is such a gap.
+func (v *values) appendTo(dst []byte, gap string) ([]byte, bool) {
+	switch gap {
+	case "code":
+		dst = append(dst, v.code...)
+	case "spoken":
+		for i := range len(v.code) {
+			if i > 0 {
+				dst = append(dst, ", "...)
+			}
+			dst = append(dst, v.code[i])
+		}
+	case "service":
+		dst = append(dst, v.service...)
+	case "amount":
+		dst = append(dst, v.amount...)
+	case "payee":
+		dst = append(dst, v.payee...)
+	case "domain":
+		dst = append(dst, v.domain...)
+	case "asked":
+		dst = append(dst, v.asked...)
+	case "when":
+		dst = v.when.UTC().AppendFormat(dst, "2006-01-02 15:04 UTC")
+	case "minutes":
+		dst = strconv.AppendInt(dst, int64(v.minutes), 10)
+	default:
+		return dst, false
+	}
+	return dst, true
+}
+
+func (c *catalog) sms(o *Outgoing, v *values) string {
+	most := 1
+	if o.Purpose == service.Transaction {
+		most = 2
+	}
+	full := c.full.of(o.Purpose).fill(v)
+	if v.domain != "" {
+		if bound := full + "\n@" + v.domain + " #" + v.code; Segments(bound) <= most {
+			return bound
+		}
+	}
+	if Segments(full) <= most {
+		return full
+	}
+	return c.short.of(o.Purpose).fill(v)
+}
