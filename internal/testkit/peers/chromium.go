@@ -45,6 +45,9 @@ func Browser(tb testing.TB) context.Context {
 	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path)}
 	for _, flag := range flags {
 		name, value, ok := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
+		if name == "user-data-dir" { // what the browser would leave in the temporary folder goes there, too
+			options = append(options, chromedp.Env("TMPDIR="+value))
+		}
 		if ok {
 			options = append(options, chromedp.Flag(name, value))
 		} else {

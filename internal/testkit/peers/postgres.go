@@ -40,6 +40,9 @@ const wake = `pid=$(head -n 1 "$2/data/postmaster.pid" 2>/dev/null) &&
 	kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children") 2>/dev/null
 `
 
+// remove is shell that removes the folder $2 against a tool that still writes there while it dies.
+const remove = `for try in 1 2 3 4 5; do rm -rf "$2" 2>/dev/null && break; sleep 0.2; done`
+
 // PostgresServer is a PostgreSQL cluster of its own: durable settings (fsync and synchronous_commit
 // on), pg_stat_statements loaded, trust authentication, loopback only. Its methods are meant for one
 // goroutine at a time.
@@ -68,7 +71,7 @@ func StartPostgres(dir string, settings ...string) (*PostgresServer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("postgres: %w", err)
 		}
-		stop = wake + `"$1" -D "$2/data" -m immediate -w stop >/dev/null 2>&1; rm -rf "$2"`
+		stop = wake + `"$1" -D "$2/data" -m immediate -w stop >/dev/null 2>&1; ` + remove
 	}
 	err = s.becomeUnprivileged()
 	if err != nil {
@@ -151,7 +154,7 @@ func (s *PostgresServer) tool(name string) string { return filepath.Join(s.bin, 
 // run calls one of PostgreSQL's tools. Its output goes to a file, not to a pipe: a server that
 // inherits a pipe would keep this process waiting for its end.
 func (s *PostgresServer) run(name string, args ...string) error {
-	out, err := os.CreateTemp("", "countersign-"+name+"-")
+	out, err := os.CreateTemp(s.dir, name+"-")
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
