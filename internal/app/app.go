@@ -18,9 +18,11 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/config"
+	"github.com/countersign/countersign/internal/devpage"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/message/httpsms"
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/store"
@@ -32,6 +34,8 @@ type Options struct {
 	Config *config.Config
 	Log    *slog.Logger
 	Master secret.Master
+	// Routes replaces the configured providers, for tests and measurements; nil: the configured ones.
+	Routes map[service.Channel][]message.Provider
 	Offset func() time.Duration // added to the database's clock by tests; nil: nothing
 	// Dev turns on what only a developer's machine has: the inbox and the demo page.
 	Dev bool
@@ -46,18 +50,21 @@ type App struct {
 	callers    *verification.Callers
 	engine     *verification.Engine
 	dispatcher *message.Dispatcher
+	gateways   map[string]*httpsms.Provider // by name: receipts and inbound texts come to them
+	inbox      *devpage.Inbox               // of dev
+	stopping   chan struct{}                // closed when a stop begins: ends what streams
 	server     *http.Server
 	listener   net.Listener
 	saved      atomic.Int64 // how many batches had run when the time was last written down
 	jobs       sync.WaitGroup
-	background context.Context //nolint:containedctx // ends the jobs, which outlive every call
+	background context.Context
 	endJobs    context.CancelFunc
 }
 
 // New opens the database, checks the master key against it, brings the schema up to date and listens.
 // Nothing is served before Run.
 func New(ctx context.Context, opt Options) (*App, error) {
-	a := &App{opt: opt}
+	a := &App{opt: opt, stopping: make(chan struct{})}
 	a.background, a.endJobs = context.WithCancel(context.Background())
 	if err := a.open(ctx); err != nil {
 		a.endJobs()
@@ -173,6 +180,7 @@ func (a *App) Run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	a.opt.Log.Info("stopping")
+	close(a.stopping)
 	stop, cancel := context.WithTimeout(context.Background(), a.opt.Config.Seconds("stop-seconds"))
 	defer cancel()
 	if e := a.server.Shutdown(stop); e != nil {

@@ -78,5 +78,5 @@ func tlsConfig(cfg *config.Config) (*tls.Config, error) {
 	case certificate != "" || key != "":
 		return nil, fault.New(fault.Invalid, "incomplete_certificate", "tls-certificate and tls-key belong together.").WithField("tls-certificate")
 	}
-	return nil, nil //nolint:nilnil // no TLS is an answer
+	return nil, nil
 }

@@ -30,7 +30,7 @@ type Process struct {
 }
 
 // Version is stamped at build time: -ldflags "-X github.com/countersign/countersign/internal/cli.Version=v1.2.3".
-var Version = "dev" //nolint:gochecknoglobals // set by the linker
+var Version = "dev"
 
 type command struct {
 	name, args, help string

@@ -136,7 +136,7 @@ func migrate(ctx context.Context, p *Process, c *call) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // nothing is lost
+	defer s.Close()
 	if err := s.Migrate(ctx); err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func registry(ctx context.Context, p *Process, c *call, use func(*service.Regist
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // every write was committed
+	defer s.Close()
 	if ok, err := s.Migrated(ctx); err != nil || !ok {
 		if err == nil {
 			err = fault.New(fault.Conflict, "schema_outdated", "The database's schema isn't up to date. Run `countersign migrate` first.")

@@ -120,7 +120,7 @@ func (c *Config) set(name, value, where string, problem report) {
 		c.values[name] = value // read with its own checks
 		return
 	}
-	b, err := os.ReadFile(value) //nolint:gosec // the operator names it
+	b, err := os.ReadFile(value)
 	if err != nil {
 		problem(where, "%s: the file can't be read: %v", where, err)
 		return

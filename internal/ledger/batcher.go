@@ -52,7 +52,7 @@ type Stats struct {
 }
 
 type pending struct {
-	ctx  context.Context //nolint:containedctx // the caller's, to skip an operation nobody waits for
+	ctx  context.Context
 	op   Op
 	err  error
 	done chan struct{}
@@ -110,7 +110,7 @@ func (b *Batcher) Read(ctx context.Context, key Key) (Value, error) {
 		return nil, translate(err)
 	}
 	if !ok {
-		return nil, nil //nolint:nilnil // no such row is an answer
+		return nil, nil
 	}
 	return b.opt.Decode(key.Kind, row.Record)
 }
@@ -160,7 +160,7 @@ func (b *Batcher) Do(ctx context.Context, op Op) error {
 
 // Faults of Do.
 var (
-	errStopping = fault.New(fault.Unavailable, "stopping", "This server is stopping. Ask again.").WithRetry(time.Second)
+	errStopping   = fault.New(fault.Unavailable, "stopping", "This server is stopping. Ask again.").WithRetry(time.Second)
 	errOverloaded = fault.New(fault.Unavailable, "overloaded", "There is too much to do right now. Ask again in a moment.").WithRetry(time.Second)
 )
 

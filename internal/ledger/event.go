@@ -50,7 +50,7 @@ func (e *Event) Commitment() [32]byte {
 
 func (e *Event) append(b []byte) []byte {
 	b = append(b, byte(e.Kind))
-	b = binary.BigEndian.AppendUint64(b, uint64(e.At.UnixMilli())) //nolint:gosec // times are after 1970
+	b = binary.BigEndian.AppendUint64(b, uint64(e.At.UnixMilli()))
 	b = append(b, e.Subject[:]...)
 	b = append(b, e.Salt[:]...)
 	b = append(b, byte(len(e.Data)))
@@ -103,7 +103,7 @@ func (e *Event) parse(b []byte) (int, error) {
 		return 0, fmt.Errorf("journal: entry cut off at %d bytes", len(b))
 	}
 	e.Kind = EventKind(b[0])
-	e.At = time.UnixMilli(int64(binary.BigEndian.Uint64(b[1:9]))).UTC() //nolint:gosec // written by append
+	e.At = time.UnixMilli(int64(binary.BigEndian.Uint64(b[1:9]))).UTC()
 	copy(e.Subject[:], b[9:25])
 	copy(e.Salt[:], b[25:41])
 	n := eventFixed + int(b[eventFixed-1])

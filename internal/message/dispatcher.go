@@ -241,7 +241,7 @@ func (d *Dispatcher) pass(o *Outgoing) Report {
 // backoff grows with the passes made; its jitter keeps messages that failed together apart.
 func backoff(passes int) time.Duration {
 	pause := min(maxRetryPause, time.Second<<min(passes, 6))
-	return pause/2 + rand.N(pause/2+1) //nolint:gosec // not a secret
+	return pause/2 + rand.N(pause/2+1)
 }
 
 // order is the channel's providers with those in trouble last.

@@ -4,7 +4,7 @@ package otp
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // RFC 4226 is HMAC-SHA-1, which is sound
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base32"
@@ -81,7 +81,7 @@ func (t *TOTP) Step(at time.Time) int64 {
 
 // At is the code of a time.
 func (t *TOTP) At(at time.Time) Code {
-	return HOTP(t.Secret, uint64(t.Step(at)), t.digits(), t.Hash) //nolint:gosec // times are after 1970
+	return HOTP(t.Secret, uint64(t.Step(at)), t.digits(), t.Hash)
 }
 
 // Match finds the step whose code was typed, around the time at as the app's clock shows it (drift is how many steps
@@ -93,7 +93,7 @@ func (t *TOTP) Match(typed Code, at time.Time, last, drift int64) (step, newDrif
 	now := t.Step(at)
 	for d := drift - int64(t.Window); d <= drift+int64(t.Window); d++ {
 		s := now + d
-		if s >= 0 && s > last && typed.Equal(HOTP(t.Secret, uint64(s), t.digits(), t.Hash)) && !ok { //nolint:gosec // s >= 0
+		if s >= 0 && s > last && typed.Equal(HOTP(t.Secret, uint64(s), t.digits(), t.Hash)) && !ok {
 			step, newDrift, ok = s, d, true
 		}
 	}

@@ -66,14 +66,14 @@ func Parse(text string, shape Shape) Typed {
 	case len(s) == 0:
 		return Typed{Kind: TypedEmpty}
 	case bare && len(digits) == shape.Digits:
-		return Typed{Kind: TypedCode, Code: Code{s: digits}}
+		return Typed{Kind: TypedCode, Code: NewCode(digits)}
 	case !bare && isDelivery(s):
 		return Typed{Kind: TypedDelivery}
 	}
 	found := candidates(s, shape)
 	switch {
 	case len(found) == 1:
-		return Typed{Kind: TypedCode, Code: Code{s: found[0]}}
+		return Typed{Kind: TypedCode, Code: NewCode(found[0])}
 	case len(found) > 1:
 		return Typed{Kind: TypedSeveral}
 	case bare && len(digits) < shape.Digits:
@@ -126,8 +126,8 @@ func digitValue(r rune) rune {
 		}
 	}
 	for _, t := range unicode.Nd.R32 {
-		if rune(t.Lo) <= r && r <= rune(t.Hi) { //nolint:gosec // code points fit
-			return (r - rune(t.Lo)) % 10 //nolint:gosec // code points fit
+		if rune(t.Lo) <= r && r <= rune(t.Hi) {
+			return (r - rune(t.Lo)) % 10
 		}
 	}
 	return 0

@@ -174,7 +174,7 @@ func (s *Store) each(ctx context.Context, query string, scan func(*sql.Rows) err
 	if err != nil {
 		return unavailable(err)
 	}
-	defer rows.Close() //nolint:errcheck // read to the end or failed
+	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
 			return unavailable(err)
@@ -280,7 +280,7 @@ func (s *Store) AddCounters(ctx context.Context, counters []verification.Counter
 		if err != nil {
 			return err
 		}
-		defer stmt.Close() //nolint:errcheck // the transaction ends it
+		defer stmt.Close()
 		for _, i := range order {
 			c := &counters[i]
 			if err := stmt.QueryRowContext(ctx, s.id(c.Caller), c.Window, c.Bucket, c.Service, c.Count, c.Ends).Scan(&sums[i]); err != nil {

@@ -31,7 +31,7 @@ func (s *Store) NumberEvents(ctx context.Context) (int, error) {
 		if err != nil {
 			return err
 		}
-		defer rows.Close() //nolint:errcheck // read to the end or failed
+		defer rows.Close()
 		for rows.Next() {
 			var b batch
 			if err := rows.Scan(&b.position, &b.service, &b.count); err != nil {

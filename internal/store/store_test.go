@@ -18,7 +18,7 @@ import (
 	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/store/sqlite"
-	"github.com/countersign/countersign/internal/testkit"
+	"github.com/countersign/countersign/internal/testkit/peers"
 	"github.com/countersign/countersign/internal/verification"
 )
 
@@ -82,7 +82,7 @@ func onBoth(t *testing.T, run func(t *testing.T, url string)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		ready(t, testkit.Postgres(t))
+		ready(t, peers.Postgres(t))
 	})
 }
 
@@ -302,7 +302,7 @@ func TestEventsAreNumberedOnce(t *testing.T) {
 // Several nodes start at once: each finds the schema up to date.
 func TestMigrationsOfSeveralNodes(t *testing.T) {
 	t.Parallel()
-	url := testkit.Postgres(t)
+	url := peers.Postgres(t)
 	var wg sync.WaitGroup
 	for range 4 {
 		s := open(t, url, store.Options{MaxConns: 2})

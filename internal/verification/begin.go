@@ -114,7 +114,7 @@ func newDraft(req *BeginRequest, now time.Time) (*draft, error) {
 		lifetime: svc.Policy.LifetimeFor(req.Purpose, req.Channel),
 		record: Record{
 			ContactID: owner, Status: Pending, Purpose: numberOf(service.Purposes(), req.Purpose),
-			MaxTries: uint8(svc.Policy.MaxTries), MaxSends: uint8(svc.Policy.MaxSends), //nolint:gosec // validated: at most 10
+			MaxTries: uint8(svc.Policy.MaxTries), MaxSends: uint8(svc.Policy.MaxSends),
 			Contact: keys.Seal(tableVerification, columnContact, id, []byte(req.Contact.Reveal())),
 			Account: req.Account, Decoy: req.Decoy, Locale: req.Locale,
 		},
@@ -128,7 +128,7 @@ func newDraft(req *BeginRequest, now time.Time) (*draft, error) {
 	}
 	if req.Code != nil {
 		d.code = *req.Code
-		d.record.CodeLength = uint8(d.code.Len()) //nolint:gosec // at most 10
+		d.record.CodeLength = uint8(d.code.Len())
 		d.record.SuppliedMAC = suppliedMAC(keys, id, d.code)
 		d.record.Supplied = keys.Seal(tableVerification, columnSupplied, id, []byte(d.code.Reveal()))
 	} else {
@@ -214,7 +214,7 @@ func inWords(d time.Duration) string {
 
 // numberOf is the stored number of one of a list's names; the name was validated.
 func numberOf[T comparable](list []T, name T) uint8 {
-	return uint8(1 + slices.Index(list, name)) //nolint:gosec // lists of less than ten
+	return uint8(1 + slices.Index(list, name))
 }
 
 // outgoing is the message that was just written down.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/service"
-	"github.com/countersign/countersign/internal/testkit"
+	"github.com/countersign/countersign/internal/testkit/peers"
 	"github.com/countersign/countersign/internal/verification"
 )
 
@@ -18,7 +18,7 @@ import (
 func BenchmarkEngine(b *testing.B) {
 	for name, url := range map[string]func() string{
 		"sqlite":   func() string { return "sqlite:" + filepath.Join(b.TempDir(), "bench.db") },
-		"postgres": func() string { return testkit.Postgres(b) },
+		"postgres": func() string { return peers.Postgres(b) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			w := newWorld(b, url(), nil)

@@ -67,7 +67,7 @@ const (
 )
 
 // windows are the lengths of the windows, in seconds; a window's number is 3*spend + its index.
-var windows = [...]int64{hour, day, 60} //nolint:gochecknoglobals // constant
+var windows = [...]int64{hour, day, 60}
 
 // NewCallers returns an empty count.
 func NewCallers(store CounterStore, log *slog.Logger) *Callers {
@@ -122,7 +122,7 @@ func callerIDs(svc *service.Service, caller Caller) []ledger.ID {
 // proportion to what is left of it within the last length, of the one before.
 func (c *Callers) wait(svc uint32, id ledger.ID, what spend, window int, limit, at int64) int64 {
 	length := windows[window]
-	k := counterKey{svc, 3*uint8(what) + uint8(window), id, at / length} //nolint:gosec // below nine
+	k := counterKey{svc, 3*uint8(what) + uint8(window), id, at / length}
 	this := c.count(k)
 	k.bucket--
 	before := c.count(k)
@@ -147,7 +147,7 @@ func (c *Callers) count(k counterKey) int64 {
 func (c *Callers) add(svc uint32, ids []ledger.ID, what spend, at, n int64) {
 	for _, id := range ids {
 		for i := range 2 {
-			c.tally(counterKey{svc, 3*uint8(what) + uint8(i), id, at / windows[i]}, windows[i]).fresh += n //nolint:gosec // below nine
+			c.tally(counterKey{svc, 3*uint8(what) + uint8(i), id, at / windows[i]}, windows[i]).fresh += n
 		}
 	}
 }

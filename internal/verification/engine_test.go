@@ -21,7 +21,7 @@ import (
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/store"
-	"github.com/countersign/countersign/internal/testkit"
+	"github.com/countersign/countersign/internal/testkit/peers"
 	"github.com/countersign/countersign/internal/verification"
 )
 
@@ -178,7 +178,7 @@ func onBoth(t *testing.T, policy func(*service.Policy), run func(t *testing.T, w
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		run(t, newWorld(t, testkit.Postgres(t), policy))
+		run(t, newWorld(t, peers.Postgres(t), policy))
 	})
 }
 

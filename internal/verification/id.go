@@ -34,11 +34,11 @@ func newID(now time.Time, shard uint16, key uint8, space otp.Space, digits int) 
 		return id, fmt.Errorf("make an id: %w", err)
 	}
 	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli())) //nolint:gosec // times are after 1970
+	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli()))
 	copy(id[:6], ms[2:])
 	binary.BigEndian.PutUint16(id[6:8], shard)
 	id[8] = key
-	id[9] = byte(space)<<4 | byte(digits)&0x0f //nolint:gosec // both have four bits
+	id[9] = byte(space)<<4 | byte(digits)&0x0f
 	return id, nil
 }
 

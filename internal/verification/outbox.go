@@ -64,7 +64,7 @@ func (m *Message) note(attempts []message.Attempt) {
 	for _, a := range attempts {
 		m.Attempts = append(m.Attempts, Attempt{
 			Provider: a.Provider, Reference: a.Reference, Network: a.Network, Code: a.Code, StartedAt: a.StartedAt.UnixMilli(),
-			Millis: uint32(min(a.EndedAt.Sub(a.StartedAt).Milliseconds(), time.Hour.Milliseconds())), Outcome: a.Outcome, //nolint:gosec // bounded
+			Millis: uint32(min(a.EndedAt.Sub(a.StartedAt).Milliseconds(), time.Hour.Milliseconds())), Outcome: a.Outcome,
 		})
 	}
 	m.Attempts = slices.Clone(m.Attempts[max(0, len(m.Attempts)-maxAttempts):])

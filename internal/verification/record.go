@@ -194,7 +194,7 @@ func (r *Record) WakeAt() int64 {
 	return at
 }
 
-func (r *Record) generation() uint8 { return uint8(1 + len(r.Renewed)) } //nolint:gosec // at most five
+func (r *Record) generation() uint8 { return uint8(1 + len(r.Renewed)) }
 
 func (r *Record) purpose() service.Purpose { return service.Purposes()[r.Purpose-1] }
 

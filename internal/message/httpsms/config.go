@@ -71,7 +71,7 @@ type Variables struct {
 	Minutes                                                                                      int
 }
 
-var outcomes = map[string]message.Outcome{ //nolint:gochecknoglobals // constant
+var outcomes = map[string]message.Outcome{
 	"try_later": message.TryLater, "try_other": message.TryOther, "unreachable": message.Unreachable,
 	"contact_kind": message.ContactKind, "blocked": message.Blocked, "misconfigured": message.Misconfigured,
 }

@@ -59,7 +59,7 @@ func Open(ctx context.Context, url string, maxConns int) (*DB, error) {
 		return nil, errors.New("the database URL can't be read; it looks like postgres://user:password@host:5432/name") // err may quote the password
 	}
 	if maxConns > 0 {
-		cfg.MaxConns = int32(min(maxConns, 10_000)) //nolint:gosec // bounded
+		cfg.MaxConns = int32(min(maxConns, 10_000))
 	}
 	for k, v := range settings() {
 		if _, set := cfg.ConnConfig.RuntimeParams[k]; !set {
@@ -90,13 +90,13 @@ func (db *DB) MaxConns() int { return int(db.pool.Config().MaxConns) }
 // Lock does nothing: the database's own locks do it.
 func (db *DB) Lock() func() { return func() {} }
 
-var tables = [...]string{"", "idempotency", "verification", "contact"} //nolint:gochecknoglobals // constant
+var tables = [...]string{"", "idempotency", "verification", "contact"}
 
 // Read implements ledger.Backend.
 func (db *DB) Read(ctx context.Context, key ledger.Key) (ledger.Stored, bool, error) {
 	s := ledger.Stored{Key: key}
 	err := db.pool.QueryRow(ctx, "SELECT version, record FROM "+tables[key.Kind]+" WHERE id = $1 AND service = $2 AND shard = $3",
-		uuid(key.ID), int32(key.Service), int32(key.Shard)).Scan(&s.Version, &s.Record) //nolint:gosec // service ids are small
+		uuid(key.ID), int32(key.Service), int32(key.Shard)).Scan(&s.Version, &s.Record)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, false, nil
 	}
@@ -116,7 +116,7 @@ func (db *DB) Due(ctx context.Context, now int64, limit int) ([]ledger.Key, erro
 		var id pgtype.UUID
 		var service, shard int32
 		err := row.Scan(&id, &service, &shard)
-		return ledger.Key{Kind: ledger.KindVerification, Service: uint32(service), Shard: uint16(shard), ID: id.Bytes}, err //nolint:gosec // written by us
+		return ledger.Key{Kind: ledger.KindVerification, Service: uint32(service), Shard: uint16(shard), ID: id.Bytes}, err
 	})
 	if err != nil {
 		return nil, &ledger.RunError{Outcome: ledger.Down, Err: err}
@@ -187,7 +187,7 @@ type columns struct {
 
 func (k *columns) add(key ledger.Key) {
 	k.ids = append(k.ids, uuid(key.ID))
-	k.services = append(k.services, int32(key.Service)) //nolint:gosec // service ids are small
+	k.services = append(k.services, int32(key.Service))
 	k.shards = append(k.shards, int32(key.Shard))
 }
 
@@ -236,7 +236,7 @@ func lock(ctx context.Context, c *pgx.Conn, keys []ledger.Key) (time.Time, []led
 	b.Queue(readClock)
 
 	res := c.SendBatch(ctx, b)
-	defer res.Close() //nolint:errcheck // its error is one we have seen
+	defer res.Close()
 	if _, err := res.Exec(); err != nil {
 		return time.Time{}, nil, err
 	}
@@ -268,7 +268,7 @@ func collect(to []ledger.Stored, kind ledger.Kind, rows pgx.Rows) ([]ledger.Stor
 		if err := rows.Scan(&id, &service, &shard, &s.Version, &s.Record); err != nil {
 			return nil, err
 		}
-		s.Key = ledger.Key{Kind: kind, Service: uint32(service), Shard: uint16(shard), ID: id.Bytes} //nolint:gosec // written by us
+		s.Key = ledger.Key{Kind: kind, Service: uint32(service), Shard: uint16(shard), ID: id.Bytes}
 		to = append(to, s)
 	}
 	return to, rows.Err()
@@ -314,7 +314,7 @@ func write(ctx context.Context, c *pgx.Conn, w ledger.Writes) error {
 	for kind, k := range kinds {
 		switch {
 		case len(k.ids) == 0:
-		case ledger.Kind(kind) == ledger.KindVerification: //nolint:gosec // below four
+		case ledger.Kind(kind) == ledger.KindVerification:
 			b.Queue(writeVerifications, k.ids, k.services, k.shards, k.owners, k.wakes, k.versions, k.records, len(k.ids))
 		default:
 			b.Queue(fmt.Sprintf(writeOthers, tables[kind]), k.ids, k.services, k.shards, k.versions, k.records, len(k.ids))
@@ -335,8 +335,8 @@ func queueJournal(b *pgx.Batch, journal []ledger.Journal) {
 	)
 	for i := range journal {
 		j := &journal[i]
-		services = append(services, int32(j.Service)) //nolint:gosec // service ids are small
-		counts = append(counts, int32(j.Count))       //nolint:gosec // at most a batch
+		services = append(services, int32(j.Service))
+		counts = append(counts, int32(j.Count))
 		times = append(times, j.At)
 		packed = append(packed, j.Packed)
 	}

@@ -164,7 +164,7 @@ func (db *DB) Lock() func() {
 	return db.mu.Unlock
 }
 
-var tables = [...]string{"", "idempotency", "verification", "contact"} //nolint:gochecknoglobals // constant
+var tables = [...]string{"", "idempotency", "verification", "contact"}
 
 // stmt prepares a statement once for its connection. It is prepared on first use because the
 // tables may not be there when the database is opened.
@@ -217,7 +217,7 @@ func (c *conn) read(key ledger.Key) (row ledger.Stored, owner ledger.ID, err err
 		return row, owner, err
 	}
 	if s.Step() {
-		row.Version = int32(s.ColumnInt64(0)) //nolint:gosec // written by us
+		row.Version = int32(s.ColumnInt64(0))
 		row.Record = s.ColumnBlob(1, nil)
 		if key.Kind == ledger.KindVerification {
 			copy(owner[:], s.ColumnRawBlob(2))
@@ -246,7 +246,7 @@ func (db *DB) Due(ctx context.Context, now int64, limit int) ([]ledger.Key, erro
 	}
 	var keys []ledger.Key
 	for s.Step() {
-		k := ledger.Key{Kind: ledger.KindVerification, Service: uint32(s.ColumnInt64(1)), Shard: uint16(s.ColumnInt64(2))} //nolint:gosec // written by us
+		k := ledger.Key{Kind: ledger.KindVerification, Service: uint32(s.ColumnInt64(1)), Shard: uint16(s.ColumnInt64(2))}
 		copy(k.ID[:], s.ColumnRawBlob(0))
 		keys = append(keys, k)
 	}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package devpage is what a developer's browser shows under `countersign dev`: a page to try a code on, and the
+// local inbox in which it arrives. It is served on loopback only.
+//
+// It owns its two pages and the inbox's memory. It leaves to others what a code page of a real
+// service looks like and does.
+package devpage
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/ledger"
+	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/service"
+	"github.com/countersign/countersign/internal/verification"
+)
+
+//go:embed assets templates
+var files embed.FS
+
+// Engine is what the page needs of the verification engine.
+type Engine interface {
+	Begin(ctx context.Context, req verification.BeginRequest) (*verification.Begun, error)
+	Check(ctx context.Context, req verification.CheckRequest) (*verification.Checked, error)
+	Resend(ctx context.Context, req verification.ResendRequest) (*verification.View, error)
+	Status(ctx context.Context, svc *service.Service, id ledger.ID) (*verification.View, error)
+	Receive(ctx context.Context, ref message.Ref, rec message.Receipt) error
+}
+
+// Pages serves the demo and the inbox.
+type Pages struct {
+	Engine  Engine
+	Inbox   *Inbox
+	Service func() (*service.Service, bool) // the demo service; false: it isn't there yet
+	Now     func() time.Time
+	Log     *slog.Logger
+	Done    <-chan struct{} // closed when the server stops: ends what streams
+
+	templates *template.Template
+}
+
+// maxForm bounds a form in bytes: a pasted message fits.
+const maxForm = 8 << 10
+
+// Mount adds the routes of the pages to mux.
+func (p *Pages) Mount(mux *http.ServeMux) {
+	p.templates = template.Must(template.New("").Funcs(template.FuncMap{
+		"clock": func(t time.Time) string { return t.Local().Format("15:04") },
+		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	}).ParseFS(files, "templates/*.html"))
+	guard := http.NewCrossOriginProtection()
+	route := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
+		mux.Handle(pattern, guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			secure(w.Header())
+			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			if err := h(w, r); err != nil {
+				p.fail(w, r, err)
+			}
+		})))
+	}
+	route("GET /{$}", p.home)
+	route("POST /{$}", p.begin)
+	route("GET /code", p.code)
+	route("POST /code", p.check)
+	route("POST /code/again", p.again)
+	route("GET /inbox", p.inbox)
+	route("GET /inbox/list", p.list)
+	route("GET /inbox/events", p.events)
+	route("GET /inbox/messages.json", p.messages)
+	route("POST /inbox/{id}/receipt", p.receipt)
+	assets := http.FileServerFS(files)
+	mux.HandleFunc("GET /assets/", func(w http.ResponseWriter, r *http.Request) {
+		secure(w.Header())
+		w.Header().Set("Cache-Control", "max-age=3600")
+		assets.ServeHTTP(w, r)
+	})
+}
+
+// secure sets what every answer to a browser carries.
+func secure(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+}
+
+// page is what every template gets.
+type page struct {
+	Title   string
+	Problem string // said at the top and at the field
+	Typed   string // what was typed, kept
+	View    *verification.View
+	Places  []place
+	Version int
+	Now     time.Time
+	Granted bool
+	Wait    int // seconds until the code may be asked for again
+	Over    string
+	Sent    string // how the latest message went
+}
+
+func (p *Pages) show(w http.ResponseWriter, status int, name string, data *page) error {
+	letters, version, _ := p.Inbox.Letters()
+	data.Places, data.Version, data.Now = places(letters), version, p.Now()
+	var b bytes.Buffer
+	if err := p.templates.ExecuteTemplate(&b, name, data); err != nil {
+		return fmt.Errorf("render %s: %w", name, err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the visitor may have left
+	return nil
+}
+
+// fail shows a fault that no page has a place for.
+func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+	f := fault.As(err)
+	if f.Kind == fault.Internal {
+		p.Log.Error("a page failed", "route", r.Pattern, "err", err, "cause", f.Unwrap())
+	}
+	status := http.StatusInternalServerError
+	switch f.Kind {
+	case fault.Invalid, fault.Unprocessable, fault.TooLarge:
+		status = http.StatusUnprocessableEntity
+	case fault.NotFound:
+		status = http.StatusNotFound
+	case fault.TooMany:
+		status = http.StatusTooManyRequests
+	case fault.Unavailable:
+		status = http.StatusServiceUnavailable
+	}
+	if e := p.show(w, status, "home.html", &page{Title: "Try a code", Problem: f.Message}); e != nil {
+		http.Error(w, f.Message, status)
+	}
+}
+
+func (p *Pages) inbox(w http.ResponseWriter, _ *http.Request) error {
+	return p.show(w, http.StatusOK, "inbox.html", &page{Title: "Inbox"})
+}
+
+func (p *Pages) list(w http.ResponseWriter, _ *http.Request) error {
+	return p.show(w, http.StatusOK, "list", &page{})
+}
+
+// keepAlive is how often a silent stream says that it is still there.
+const keepAlive = 15 * time.Second
+
+// events tells the page that the inbox has changed, as server-sent events.
+func (p *Pages) events(w http.ResponseWriter, r *http.Request) error {
+	rc := http.NewResponseController(w)
+	if err := rc.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	tick := time.NewTicker(keepAlive)
+	defer tick.Stop()
+	for {
+		_, version, changed := p.Inbox.Letters()
+		if _, err := fmt.Fprintf(w, "data: %d\n\n", version); err != nil {
+			return nil
+		}
+		if err := rc.Flush(); err != nil {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-tick.C:
+		case <-r.Context().Done():
+			return nil
+		case <-p.Done:
+			return nil
+		}
+	}
+}
+
+// messages gives the inbox to scripts and tests, newest first.
+func (p *Pages) messages(w http.ResponseWriter, _ *http.Request) error {
+	type entry struct {
+		To      string    `json:"to"`
+		Channel string    `json:"channel"`
+		Subject string    `json:"subject,omitempty"`
+		Text    string    `json:"text"`
+		Code    string    `json:"code"`
+		At      time.Time `json:"at"`
+	}
+	letters, _, _ := p.Inbox.Letters()
+	out := make([]entry, 0, len(letters))
+	for _, l := range letters {
+		out = append(out, entry{l.To, string(l.Channel), l.Subject, l.Text, l.Code, l.At})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(out)
+}
+
+// receipt plays the network: it reports what became of a message.
+func (p *Pages) receipt(w http.ResponseWriter, r *http.Request) error {
+	kind := r.PostFormValue("receipt")
+	rec := message.Receipt{Provider: p.Inbox.Name(), Reference: r.PathValue("id"), At: p.Now()}
+	switch kind {
+	case "delivered":
+		rec.Delivered = true
+	case "unreachable":
+		rec.Outcome = message.Unreachable
+	case "blocked":
+		rec.Outcome = message.Blocked
+	default:
+		return fault.New(fault.Invalid, "invalid_receipt", "A receipt is delivered, unreachable or blocked.").WithField("receipt")
+	}
+	ref, ok := p.Inbox.mark(rec.Reference, kind)
+	if !ok {
+		return fault.New(fault.NotFound, "message_not_found", "The inbox no longer has this message.")
+	}
+	if err := p.Engine.Receive(r.Context(), ref, rec); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/inbox", http.StatusSeeOther)
+	return nil
+}
