@@ -63,7 +63,7 @@ func shot(t *testing.T, ctx context.Context, name string) {
 		return
 	}
 	var png []byte
-	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(90))
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(folder, name+".png"), png, 0o600))
 }

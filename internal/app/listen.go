@@ -6,35 +6,21 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
-	"time"
 
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
 
 	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/fault"
-)
-
-// Limits of a connection.
-const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 15 * time.Second
-	writeTimeout      = 60 * time.Second // longer than the events feed waits
-	idleTimeout       = 90 * time.Second
-	maxHeaderBytes    = 16 << 10
+	"github.com/countersign/countersign/internal/httpx"
 )
 
 // listen opens the port and sets up TLS. Plain HTTP is for loopback addresses and for a declared proxy
 // that ends TLS.
 func (a *App) listen() error {
 	cfg := a.opt.Config
-	a.server = &http.Server{
-		Handler: a.handler(), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: nil,
-	}
+	a.server = httpx.NewServer(a.handler(), a.opt.Log)
 	var err error
 	if a.server.TLSConfig, err = tlsConfig(cfg); err != nil {
 		return err

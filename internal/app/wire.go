@@ -5,9 +5,12 @@ package app
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/countersign/countersign/internal/devpage"
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/httpx"
+	"github.com/countersign/countersign/internal/jsonapi"
 	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/message/email"
 	"github.com/countersign/countersign/internal/message/httpsms"
@@ -85,16 +88,25 @@ func (a *App) routes() (map[service.Channel][]message.Provider, error) {
 	return routes, nil
 }
 
-// handler puts the surfaces together.
+// handler puts the surfaces together: the API and, under `dev`, the pages, each with defences of its own.
 func (a *App) handler() http.Handler {
-	mux := http.NewServeMux()
-	a.mountAPI(mux)
-	if a.inbox != nil {
-		pages := &devpage.Pages{
-			Engine: a.engine, Inbox: a.inbox, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
-			Service: func() (*service.Service, bool) { return a.registry.BySlug(DemoSlug) },
-		}
-		pages.Mount(mux)
+	api := httpx.NewMux(a.opt.Log, time.Now, httpx.WriteProblem)
+	surface := &jsonapi.API{
+		Engine: a.engine, Registry: a.registry, Store: a.store, Gateways: a.gateways, Region: a.opt.Config.Get("default-region"),
+		Now: a.ledger.Now, Ready: a.dispatcher.Running, Done: a.stopping,
 	}
+	surface.Mount(api)
+	if a.inbox == nil {
+		return api
+	}
+	mux := http.NewServeMux()
+	for _, path := range []string{"/v1/", "/docs", "/docs/", "/openapi.json", "/livez", "/readyz"} {
+		mux.Handle(path, api)
+	}
+	pages := &devpage.Pages{
+		Engine: a.engine, Inbox: a.inbox, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
+		Service: func() (*service.Service, bool) { return a.registry.BySlug(DemoSlug) },
+	}
+	pages.Mount(mux)
 	return mux
 }
