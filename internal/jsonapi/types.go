@@ -110,7 +110,7 @@ type Checked struct {
 	Approved     bool         `json:"approved" doc:"True once: for the request that gave the right code."`
 	Message      string       `json:"message" doc:"For the person: what happened, what to do."`
 	Why          string       `json:"why,omitempty" doc:"Of unclear: empty, too_short, too_long, not_digits, no_candidate, several, delivery_code, too_big. No try was spent."`
-	TypedDigits  int          `json:"typed_digits,omitempty" doc:"Of unclear: how many digits were typed."`
+	TypedDigits  int          `json:"typed_digits,omitzero" doc:"Of unclear: how many digits were typed."`
 	DeviceToken  string       `json:"device_token,omitempty" doc:"With the grant: give it to the browser or app."`
 	Verification Verification `json:"verification"`
 }
