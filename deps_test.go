@@ -71,7 +71,7 @@ var layers = []layer{
 	{
 		name: "surface",
 		packages: []string{
-			"internal/api/...", "internal/twilio/...", "internal/web/...", "internal/console/...",
+			"internal/jsonapi/...", "internal/devpage/...", "internal/api/...", "internal/twilio/...", "internal/web/...", "internal/console/...",
 			"internal/courier/...", "internal/oidc/...", "internal/inbox/...",
 		},
 		may:    []string{"foundation", "domain", "http"},

@@ -193,7 +193,7 @@ func watch(database string) (func(n int64) (cpu, statements float64), error) {
 	}
 	cpu0, calls0 := look()
 	return func(n int64) (float64, float64) {
-		time.Sleep(300 * time.Millisecond) // what the requests cause and nobody waits for
+		<-time.After(300 * time.Millisecond) // what the requests cause and nobody waits for
 		cpu1, calls1 := look()
 		_ = c.Close(ctx)
 		return cpu1 - cpu0, (calls1 - calls0) / float64(max(n, 1))

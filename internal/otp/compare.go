@@ -71,8 +71,8 @@ func compareEven(t, l []byte) Wrong {
 		return WrongNone
 	}
 	window := uint(1)<<(last+1) - 1<<first
-	toRight := window &^ (1 << last)   // t[i] == l[i+1] for first <= i < last
-	toLeft := window &^ (1 << first)   // t[i] == l[i-1] for first < i <= last
+	toRight := window &^ (1 << last) // t[i] == l[i+1] for first <= i < last
+	toLeft := window &^ (1 << first) // t[i] == l[i-1] for first < i <= last
 	movedRight, movedLeft := right&toRight == toRight, left&toLeft == toLeft
 	switch {
 	case first == last:
