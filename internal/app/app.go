@@ -20,9 +20,9 @@ import (
 	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/devpage"
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/jsonapi"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
-	"github.com/countersign/countersign/internal/message/httpsms"
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/store"
@@ -50,9 +50,9 @@ type App struct {
 	callers    *verification.Callers
 	engine     *verification.Engine
 	dispatcher *message.Dispatcher
-	gateways   map[string]*httpsms.Provider // by name: receipts and inbound texts come to them
-	inbox      *devpage.Inbox               // of dev
-	stopping   chan struct{}                // closed when a stop begins: ends what streams
+	gateways   map[string]jsonapi.Gateway // by name: their receipts come to them
+	inbox      *devpage.Inbox             // of dev
+	stopping   chan struct{}              // closed when a stop begins: ends what streams
 	server     *http.Server
 	listener   net.Listener
 	saved      atomic.Int64 // how many batches had run when the time was last written down

@@ -56,7 +56,7 @@ func (a *App) routes() (map[service.Channel][]message.Provider, error) {
 		}
 		routes[service.Email] = append(routes[service.Email], p)
 	}
-	a.gateways = map[string]*httpsms.Provider{}
+	a.gateways = map[string]jsonapi.Gateway{}
 	var problems []*fault.Error
 	err := cfg.Gateways(func() any { return new(httpsms.Config) }, func(v any) {
 		c, _ := v.(*httpsms.Config)

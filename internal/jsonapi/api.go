@@ -18,7 +18,6 @@ import (
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
-	"github.com/countersign/countersign/internal/message/httpsms"
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/verification"
@@ -52,13 +51,18 @@ type Store interface {
 	Ping(ctx context.Context) error
 }
 
+// Gateway understands the receipts of a provider.
+type Gateway interface {
+	ParseReceipt(target string, header http.Header, body []byte) (rec message.Receipt, final bool, err error)
+}
+
 // API is the surface.
 type API struct {
 	Engine   Engine
 	Registry Registry
 	Store    Store
-	Gateways map[string]*httpsms.Provider // by name
-	Region   string                       // of numbers that come without a country
+	Gateways map[string]Gateway // by name
+	Region   string             // of numbers that come without a country
 	Now      func() time.Time
 	Ready    func() bool
 	Done     <-chan struct{} // closed when the server stops: ends what waits

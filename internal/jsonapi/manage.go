@@ -13,7 +13,6 @@ import (
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/ledger"
-	"github.com/countersign/countersign/internal/message/httpsms"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/verification"
 )
@@ -174,7 +173,7 @@ func (a *API) receipt(c *call) error {
 		return err
 	}
 	target := "https://" + c.Request.Host + c.Request.URL.RequestURI()
-	rec, ok, err := g.ParseReceipt(httpsms.Call{URL: target, Header: c.Request.Header, Body: body})
+	rec, ok, err := g.ParseReceipt(target, c.Request.Header, body)
 	if err != nil {
 		return err
 	}

@@ -191,11 +191,11 @@ func pointer(doc any, ptr string) string {
 	return ""
 }
 
-// Call is an HTTP request that claims to come from the gateway.
-type Call struct {
-	URL    string // as the gateway called it, with the query: what some sign
-	Header http.Header
-	Body   []byte
+// call is a request to us.
+type call struct {
+	url    string
+	header http.Header
+	body   []byte
 }
 
 // Inbound is a text that somebody sent to us.
@@ -203,11 +203,12 @@ type Inbound struct{ From, Text string }
 
 var errCallback = fault.New(fault.Unauthorized, "callback_refused", "This callback is not authenticated as configured for the gateway.")
 
-// ParseReceipt reads a delivery receipt; ok is false for one that says nothing final.
+// ParseReceipt reads a delivery receipt from a request that claims to come from the gateway: target is the URL as it was
+// called, query included, which some sign. ok is false for a receipt that says nothing final.
 //
 // Faults: Unauthorized, Invalid.
-func (p *Provider) ParseReceipt(c Call) (rec message.Receipt, ok bool, err error) {
-	get, err := p.cfg.Receipt.open(c)
+func (p *Provider) ParseReceipt(target string, header http.Header, body []byte) (rec message.Receipt, ok bool, err error) {
+	get, err := p.cfg.Receipt.open(call{target, header, body})
 	if err != nil {
 		return rec, false, err
 	}
@@ -227,11 +228,11 @@ func (p *Provider) ParseReceipt(c Call) (rec message.Receipt, ok bool, err error
 	return rec, true, nil
 }
 
-// ParseInbound reads a text that came in.
+// ParseInbound reads a text that came in; see ParseReceipt.
 //
 // Faults: Unauthorized, Invalid.
-func (p *Provider) ParseInbound(c Call) (Inbound, error) {
-	get, err := p.cfg.Inbound.open(c)
+func (p *Provider) ParseInbound(target string, header http.Header, body []byte) (Inbound, error) {
+	get, err := p.cfg.Inbound.open(call{target, header, body})
 	if err != nil {
 		return Inbound{}, err
 	}
@@ -245,19 +246,19 @@ func (p *Provider) ParseInbound(c Call) (Inbound, error) {
 func clip(s string) string { return s[:min(len(s), 32)] }
 
 // open authenticates a call and returns how its fields are read.
-func (c *Callback) open(call Call) (func(field string) string, error) {
-	u, err := url.Parse(call.URL)
-	if err != nil || c.Auth == "" || !c.authentic(call, u) {
+func (c *Callback) open(req call) (func(field string) string, error) {
+	u, err := url.Parse(req.url)
+	if err != nil || c.Auth == "" || !c.authentic(req, u) {
 		return nil, errCallback
 	}
-	if strings.Contains(call.Header.Get("Content-Type"), "json") {
+	if strings.Contains(req.header.Get("Content-Type"), "json") {
 		var doc any
-		if err := json.Unmarshal(call.Body, &doc); err != nil {
+		if err := json.Unmarshal(req.body, &doc); err != nil {
 			return nil, fault.New(fault.Invalid, "invalid_callback", "The callback's body is not JSON.")
 		}
 		return func(field string) string { return pointer(doc, field) }, nil
 	}
-	form, err := url.ParseQuery(string(call.Body))
+	form, err := url.ParseQuery(string(req.body))
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "invalid_callback", "The callback's body is not a form.")
 	}
@@ -273,35 +274,35 @@ func (c *Callback) open(call Call) (func(field string) string, error) {
 	}, nil
 }
 
-func (c *Callback) authentic(call Call, u *url.URL) bool {
+func (c *Callback) authentic(req call, u *url.URL) bool {
 	same := func(a string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(c.Secret)) == 1 }
 	switch c.Auth {
 	case "token":
 		if c.Header == "" {
 			return same(u.Query().Get("token"))
 		}
-		return same(strings.TrimPrefix(call.Header.Get(c.Header), "Bearer "))
+		return same(strings.TrimPrefix(req.header.Get(c.Header), "Bearer "))
 	case "basic":
-		r := http.Request{Header: call.Header}
+		r := http.Request{Header: req.header}
 		_, password, ok := r.BasicAuth()
 		return ok && same(password)
 	case "hmac-sha1":
-		return c.signed(sha1.New, call)
+		return c.signed(sha1.New, req)
 	default:
-		return c.signed(sha256.New, call)
+		return c.signed(sha256.New, req)
 	}
 }
 
 // signed checks a signature over the body, in hexadecimal or base64, with or without "sha256=" in front; or, as Twilio signs
 // forms, over the URL followed by the sorted parameters.
-func (c *Callback) signed(h func() hash.Hash, call Call) bool {
-	given := call.Header.Get(c.Header)
+func (c *Callback) signed(h func() hash.Hash, req call) bool {
+	given := req.header.Get(c.Header)
 	if i := strings.IndexByte(given, '='); i > 0 && i < 8 {
 		given = given[i+1:]
 	}
-	texts := []string{string(call.Body)}
-	if form, err := url.ParseQuery(string(call.Body)); err == nil {
-		text := call.URL
+	texts := []string{string(req.body)}
+	if form, err := url.ParseQuery(string(req.body)); err == nil {
+		text := req.url
 		for _, k := range keys(form) {
 			text += k + form.Get(k)
 		}
