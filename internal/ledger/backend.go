@@ -24,6 +24,12 @@ type Change struct {
 	Record  []byte
 }
 
+// Want is a row to be locked and read, and whether its owner is wanted, too.
+type Want struct {
+	Key
+	Owner bool
+}
+
 // Journal is the events of one service in one batch, as they are stored: one row a batch, not one
 // an event.
 type Journal struct {
@@ -45,13 +51,13 @@ type Decide func(clock time.Time, rows []Stored) (Writes, error)
 
 // Backend is a database that can run a batch.
 type Backend interface {
-	// Run locks the rows of keys (sorted, each once) in that order, then the owners of the
-	// rows that it found, in theirs; calls decide; writes what it returns; commits with a
+	// Run locks the rows that are wanted (sorted by key, each once) in that order, then the
+	// owners that are wanted of the rows that it found, in theirs; calls decide; writes what it returns; commits with a
 	// sync; all in one transaction on one connection. A change whose version is no longer
 	// the stored one, or an insert of a row that exists by now, undoes the transaction.
 	//
 	// Its errors are *RunError.
-	Run(ctx context.Context, keys []Key, decide Decide) error
+	Run(ctx context.Context, want []Want, decide Decide) error
 	// Read returns one row without locking it, and whether it exists.
 	Read(ctx context.Context, key Key) (Stored, bool, error)
 	// Due returns keys of verification rows that woke before now (Unix milliseconds).

@@ -271,13 +271,24 @@ func (b *Batcher) once(ops []*pending) error {
 	})
 }
 
-func lockOrder(ops []*pending) []Key {
-	keys := make([]Key, 0, 3*len(ops))
+// lockOrder is what ops want, each row once and in the order of locks.
+func lockOrder(ops []*pending) []Want {
+	all := make([]Want, 0, 3*len(ops))
 	for _, p := range ops {
-		keys = append(keys, p.op.Keys...)
+		for _, k := range p.op.Keys {
+			all = append(all, Want{k, !p.op.Alone})
+		}
 	}
-	slices.SortFunc(keys, Key.Compare)
-	return slices.Compact(keys)
+	slices.SortFunc(all, func(a, b Want) int { return a.Compare(b.Key) })
+	once := all[:0]
+	for _, w := range all {
+		if n := len(once); n > 0 && once[n-1].Key == w.Key {
+			once[n-1].Owner = once[n-1].Owner || w.Owner
+		} else {
+			once = append(once, w)
+		}
+	}
+	return once
 }
 
 // decide lets every operation decide in turn on the locked rows.

@@ -82,8 +82,9 @@ type Value interface {
 // Decode turns a stored record into a Value. It is called concurrently.
 type Decode func(kind Kind, record []byte) (Value, error)
 
-// Op is one change. Keys are the rows it may read or write, apart from their owners, which come
-// along. Lane groups operations on the same rows (a contact's shard bits), so that a node
+// Op is one change. Keys are the rows that it reads; their owners come along, unless it is Alone and does
+// not need them. A row that it puts without having named it must be new: if it isn't, the batch is undone.
+// Lane groups operations on the same rows (a contact's shard bits), so that a node
 // folds them in one batch instead of letting two batches wait for each other.
 //
 // Apply decides. It must be pure but for what it sets through its closure: it may run several
@@ -92,6 +93,7 @@ type Decode func(kind Kind, record []byte) (Value, error)
 type Op struct {
 	Keys  []Key
 	Lane  uint16
+	Alone bool
 	Apply func(tx *Tx) error
 }
 

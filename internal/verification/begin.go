@@ -67,7 +67,7 @@ func (e *Engine) Begin(ctx context.Context, req BeginRequest) (*Begun, error) {
 	}
 	var out answer
 	op := ledger.Op{
-		Keys: []ledger.Key{draft.key, contactKey(svc.ID, draft.owner)},
+		Keys: []ledger.Key{contactKey(svc.ID, draft.owner)}, // its own row is new
 		Lane: draft.key.Shard,
 		Apply: func(tx *ledger.Tx) error {
 			return draft.begin(tx, &req, &out)
@@ -139,9 +139,6 @@ func newDraft(req *BeginRequest, now time.Time) (*draft, error) {
 
 // begin decides on the locked rows.
 func (d *draft) begin(tx *ledger.Tx, req *BeginRequest, out *answer) error {
-	if tx.Get(d.key) != nil {
-		return fault.New(fault.Unavailable, "id_taken", "Try again.").WithRetry(time.Second) // 48 random bits in one millisecond and shard
-	}
 	ckey := contactKey(d.key.Service, d.owner)
 	c := loadContact(tx, ckey)
 	at := max(tx.Now().UnixMilli(), c.UpdatedAt)

@@ -127,13 +127,13 @@ func (db *DB) Due(ctx context.Context, now int64, limit int) ([]ledger.Key, erro
 func uuid(id ledger.ID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
 
 // Run implements ledger.Backend.
-func (db *DB) Run(ctx context.Context, keys []ledger.Key, decide ledger.Decide) error {
+func (db *DB) Run(ctx context.Context, want []ledger.Want, decide ledger.Decide) error {
 	c, err := db.pool.Acquire(ctx)
 	if err != nil {
 		return &ledger.RunError{Outcome: ledger.Down, Err: err}
 	}
 	defer c.Release() // a connection whose transaction is still open is closed by the pool
-	clock, rows, err := lock(ctx, c.Conn(), keys)
+	clock, rows, err := lock(ctx, c.Conn(), want)
 	if err != nil {
 		return failed(ctx, c.Conn(), err, ledger.Down)
 	}
@@ -191,12 +191,15 @@ func (k *columns) add(key ledger.Key) {
 	k.shards = append(k.shards, int32(key.Shard))
 }
 
-func byKind(keys []ledger.Key) [4]columns {
-	var c [4]columns
-	for _, k := range keys {
-		c[k.Kind].add(k)
+// byKind sorts what is wanted by table, and returns apart the rows whose owners are wanted.
+func byKind(want []ledger.Want) (kinds [4]columns, owned columns) {
+	for _, w := range want {
+		kinds[w.Kind].add(w.Key)
+		if w.Owner && w.Kind == ledger.KindVerification {
+			owned.add(w.Key)
+		}
 	}
-	return c
+	return kinds, owned
 }
 
 const (
@@ -217,8 +220,8 @@ const (
 )
 
 // lock begins, locks in the order of kinds and keys, and reads the clock after the last lock.
-func lock(ctx context.Context, c *pgx.Conn, keys []ledger.Key) (time.Time, []ledger.Stored, error) {
-	k := byKind(keys)
+func lock(ctx context.Context, c *pgx.Conn, want []ledger.Want) (time.Time, []ledger.Stored, error) {
+	k, owned := byKind(want)
 	b := &pgx.Batch{}
 	b.Queue("BEGIN")
 	var kinds []ledger.Kind
@@ -231,8 +234,10 @@ func lock(ctx context.Context, c *pgx.Conn, keys []ledger.Key) (time.Time, []led
 		b.Queue(lockVerifications, v.ids, v.services, v.shards)
 		kinds = append(kinds, ledger.KindVerification)
 	}
-	b.Queue(lockContacts, o.ids, o.services, o.shards, v.ids, v.services, v.shards)
-	kinds = append(kinds, ledger.KindContact)
+	if len(o.ids)+len(owned.ids) > 0 {
+		b.Queue(lockContacts, o.ids, o.services, o.shards, owned.ids, owned.services, owned.shards)
+		kinds = append(kinds, ledger.KindContact)
+	}
 	b.Queue(readClock)
 
 	res := c.SendBatch(ctx, b)
@@ -240,7 +245,7 @@ func lock(ctx context.Context, c *pgx.Conn, keys []ledger.Key) (time.Time, []led
 	if _, err := res.Exec(); err != nil {
 		return time.Time{}, nil, err
 	}
-	stored := make([]ledger.Stored, 0, 2*len(keys))
+	stored := make([]ledger.Stored, 0, 2*len(want))
 	for _, kind := range kinds {
 		rows, err := res.Query()
 		if err != nil {

@@ -257,7 +257,7 @@ func (db *DB) Due(ctx context.Context, now int64, limit int) ([]ledger.Key, erro
 }
 
 // Run implements ledger.Backend. The one writer's transaction is the lock of every row.
-func (db *DB) Run(ctx context.Context, keys []ledger.Key, decide ledger.Decide) (err error) {
+func (db *DB) Run(_ context.Context, want []ledger.Want, decide ledger.Decide) (err error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	c := db.writer
@@ -270,7 +270,7 @@ func (db *DB) Run(ctx context.Context, keys []ledger.Key, decide ledger.Decide) 
 			err = errors.Join(err, tx.Rollback())
 		}
 	}()
-	rows, err := c.readAll(keys)
+	rows, err := c.readAll(want)
 	if err != nil {
 		return down(err)
 	}
@@ -288,15 +288,15 @@ func (db *DB) Run(ctx context.Context, keys []ledger.Key, decide ledger.Decide) 
 	return nil
 }
 
-// readAll returns the rows of keys and their owners, each once.
-func (c *conn) readAll(keys []ledger.Key) ([]ledger.Stored, error) {
-	rows := make([]ledger.Stored, 0, 2*len(keys))
-	asked := make(map[ledger.Key]bool, 2*len(keys))
-	for _, k := range keys {
-		asked[k] = true
+// readAll returns the rows that are wanted and their owners, each once.
+func (c *conn) readAll(want []ledger.Want) ([]ledger.Stored, error) {
+	rows := make([]ledger.Stored, 0, 2*len(want))
+	asked := make(map[ledger.Key]bool, 2*len(want))
+	for _, k := range want {
+		asked[k.Key] = true
 	}
-	for _, k := range keys {
-		row, owner, err := c.read(k)
+	for _, k := range want {
+		row, owner, err := c.read(k.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -305,7 +305,7 @@ func (c *conn) readAll(keys []ledger.Key) ([]ledger.Stored, error) {
 		}
 		rows = append(rows, row)
 		ok := ledger.Key{Kind: ledger.KindContact, Service: k.Service, Shard: k.Shard, ID: owner}
-		if owner.IsZero() || asked[ok] {
+		if !k.Owner || owner.IsZero() || asked[ok] {
 			continue
 		}
 		asked[ok] = true
