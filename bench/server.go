@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +45,16 @@ func (null) Send(context.Context, *message.Outgoing, *message.Text) (message.Sen
 func runServer(database string, rows int) error {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() { _, _ = io.Copy(io.Discard, os.Stdin); stop() }()
+	if path := os.Getenv("BENCH_PROFILE"); path != "" {
+		f, err := os.Create(path + "-" + database[:4])
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	if database == "bare" {
 		return runBare(ctx)
 	}
