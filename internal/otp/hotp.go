@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Hash is the hash function of an authenticator app's codes (RFC 6238 1.2).
@@ -130,8 +131,12 @@ var ErrSecret = errors.New("otp: a secret is 16 to 200 letters A to Z and digits
 
 // ParseSecret reads a secret as people type it: base32 in any case, with spaces, dashes and padding.
 func ParseSecret(text string) ([]byte, error) {
-	text = strings.NewReplacer(" ", "", "-", "").Replace(strings.ToUpper(strings.TrimSpace(text)))
-	text = strings.TrimRight(text, "=")
+	text = strings.TrimRight(strings.ToUpper(strings.Map(func(r rune) rune {
+		if r == '-' || unicode.IsSpace(r) { // the decoder would skip line ends, and count them
+			return -1
+		}
+		return r
+	}, text)), "=")
 	b, err := base32Plain.DecodeString(text)
 	if err != nil || len(text) < 16 || len(text) > 200 {
 		return nil, ErrSecret
