@@ -71,6 +71,7 @@ type BeginRequest struct {
 type Verification struct {
 	ID         string    `json:"id"`
 	Status     string    `json:"status"`
+	Reason     string    `json:"reason"` // of a canceled one
 	Purpose    string    `json:"purpose"`
 	Channel    string    `json:"channel"`
 	To         string    `json:"to"` // masked

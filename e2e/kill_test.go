@@ -84,6 +84,11 @@ secret = "0123456789abcdef"
 id = "id"
 status = "status"
 statuses = { ok = "delivered", gone = "unreachable" }
+[gateway.inbound]
+auth = "token"
+secret = "0123456789abcdef"
+from = "/from"
+text = "/text"
 `, database, filepath.Join(folder, "keys", "master.key"), g.URL)), 0o600))
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "COUNTERSIGN_") {

@@ -92,7 +92,7 @@ func (a *App) routes() (map[service.Channel][]message.Provider, error) {
 func (a *App) handler() http.Handler {
 	api := httpx.NewMux(a.opt.Log, time.Now, httpx.WriteProblem)
 	surface := &jsonapi.API{
-		Engine: a.engine, Registry: a.registry, Store: a.store, Gateways: a.gateways, Region: a.opt.Config.Get("default-region"),
+		Engine: a.engine, Registry: a.registry, Store: a.store, Gateways: a.gateways, Inbound: a.inbound, Region: a.opt.Config.Get("default-region"),
 		Now: a.ledger.Now, Ready: a.dispatcher.Running, Done: a.stopping,
 	}
 	surface.Mount(api)
@@ -104,7 +104,7 @@ func (a *App) handler() http.Handler {
 		mux.Handle(path, api)
 	}
 	pages := &devpage.Pages{
-		Engine: a.engine, Inbox: a.inbox, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
+		Engine: a.engine, Inbox: a.inbox, Answer: a.inbound, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
 		Service: func() (*service.Service, bool) { return a.registry.BySlug(DemoSlug) },
 	}
 	pages.Mount(mux)

@@ -28,7 +28,8 @@ type Letter struct {
 	Subject string
 	Code    string
 	At      time.Time
-	Receipt string // what the developer set: delivered, unreachable, ...
+	Receipt string   // what the developer set: delivered, unreachable, ...
+	Answers []string // what the phone wrote back
 	ref     message.Ref
 }
 
@@ -86,16 +87,27 @@ func (b *Inbox) Letters() ([]Letter, int, <-chan struct{}) {
 }
 
 // mark sets a letter's receipt and returns what message it is.
-func (b *Inbox) mark(id, receipt string) (ref message.Ref, ok bool) {
+func (b *Inbox) mark(id, receipt string) (message.Ref, bool) {
+	l, ok := b.with(id, func(l *Letter) { l.Receipt = receipt })
+	return l.ref, ok
+}
+
+// answered adds what was written back to a letter.
+func (b *Inbox) answered(id, text string) (Letter, bool) {
+	return b.with(id, func(l *Letter) { l.Answers = append(slices.Clone(l.Answers), text) })
+}
+
+// with changes a letter and returns what it is then; false: there is none with this id.
+func (b *Inbox) with(id string, change func(*Letter)) (l Letter, ok bool) {
 	b.change(func() {
 		for i := range b.letters {
 			if b.letters[i].ID == id {
-				b.letters[i].Receipt = receipt
-				ref, ok = b.letters[i].ref, true
+				change(&b.letters[i])
+				l, ok = b.letters[i], true
 			}
 		}
 	})
-	return ref, ok
+	return l, ok
 }
 
 // place is a phone or a mailbox with its letters, newest first.

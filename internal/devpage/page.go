@@ -17,6 +17,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/countersign/countersign/internal/fault"
@@ -42,7 +43,8 @@ type Engine interface {
 type Pages struct {
 	Engine  Engine
 	Inbox   *Inbox
-	Service func() (*service.Service, bool) // the demo service; false: it isn't there yet
+	Answer  func(ctx context.Context, in message.Inbound) error // takes a text that a phone of the inbox sends back
+	Service func() (*service.Service, bool)                     // the demo service; false: it isn't there yet
 	Now     func() time.Time
 	Log     *slog.Logger
 	Done    <-chan struct{} // closed when the server stops: ends what streams
@@ -79,6 +81,7 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	route("GET /inbox/events", p.events)
 	route("GET /inbox/messages.json", p.messages)
 	route("POST /inbox/{id}/receipt", p.receipt)
+	route("POST /inbox/{id}/answer", p.answer)
 	assets := http.FileServerFS(files)
 	mux.HandleFunc("GET /assets/", func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
@@ -201,6 +204,23 @@ func (p *Pages) messages(w http.ResponseWriter, _ *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(out)
+}
+
+// answer plays the recipient of a text who writes back.
+func (p *Pages) answer(w http.ResponseWriter, r *http.Request) error {
+	text := strings.TrimSpace(r.PostFormValue("text"))
+	if text == "" {
+		return fault.New(fault.Invalid, "empty_answer", "Type what the phone answers, such as NO.").WithField("text")
+	}
+	l, ok := p.Inbox.answered(r.PathValue("id"), text)
+	if !ok {
+		return fault.New(fault.NotFound, "message_not_found", "The inbox no longer has this message.")
+	}
+	if err := p.Answer(r.Context(), message.Inbound{From: l.To, Text: text}); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/inbox", http.StatusSeeOther)
+	return nil
 }
 
 // receipt plays the network: it reports what became of a message.

@@ -51,9 +51,10 @@ type Store interface {
 	Ping(ctx context.Context) error
 }
 
-// Gateway understands the receipts of a provider.
+// Gateway understands what a provider calls us with.
 type Gateway interface {
 	ParseReceipt(target string, header http.Header, body []byte) (rec message.Receipt, final bool, err error)
+	ParseInbound(target string, header http.Header, body []byte) (message.Inbound, error)
 }
 
 // API is the surface.
@@ -61,8 +62,9 @@ type API struct {
 	Engine   Engine
 	Registry Registry
 	Store    Store
-	Gateways map[string]Gateway // by name
-	Region   string             // of numbers that come without a country
+	Gateways map[string]Gateway                                  // by name
+	Inbound  func(ctx context.Context, in message.Inbound) error // does what a text asks for that somebody sent to us
+	Region   string                                              // of numbers that come without a country
 	Now      func() time.Time
 	Ready    func() bool
 	Done     <-chan struct{} // closed when the server stops: ends what waits
@@ -119,6 +121,7 @@ func routes() []route {
 		{"POST", "/v1/keys", byKey, manage, "Make an API key; it is shown once", KeyBody{}, NewKey{}, 201, (*API).createKey},
 		{"DELETE", "/v1/keys/{id}", byKey, manage, "Make an API key void", nil, nil, 204, (*API).revokeKey},
 		{"POST", "/v1/receipts/{gateway}", open, nil, "A gateway reports what became of a message", nil, nil, 204, (*API).receipt},
+		{"POST", "/v1/inbound/{gateway}", open, nil, "A gateway passes on a text that somebody sent to us; NO ends their pending codes", nil, nil, 204, (*API).inbound},
 		{"GET", "/livez", open, nil, "The process answers", nil, Health{}, 200, (*API).live},
 		{"GET", "/readyz", open, nil, "The node can take requests", nil, Health{}, 200, (*API).ready},
 		{"GET", "/openapi.json", open, nil, "This document", nil, nil, 200, (*API).document},

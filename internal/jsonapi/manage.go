@@ -161,18 +161,38 @@ func (a *API) revokeKey(c *call) error {
 	return write(c, 204, nil)
 }
 
-// receipt takes a gateway's word on a message. One for a message that we don't know is taken and forgotten: gateways repeat
-// what is refused.
-func (a *API) receipt(c *call) error {
-	g := a.Gateways[c.Request.PathValue("gateway")]
-	if g == nil {
-		return fault.New(fault.NotFound, "no_such_gateway", "There is no gateway with this name.")
+// callback reads what a gateway calls us with: who it says it is, the URL as it was called, and the body.
+func (a *API) callback(c *call) (g Gateway, target string, body []byte, err error) {
+	if g = a.Gateways[c.Request.PathValue("gateway")]; g == nil {
+		return nil, "", nil, fault.New(fault.NotFound, "no_such_gateway", "There is no gateway with this name.")
 	}
-	body, err := httpx.ReadBody(c.Exchange)
+	body, err = httpx.ReadBody(c.Exchange)
+	return g, "https://" + c.Request.Host + c.Request.URL.RequestURI(), body, err
+}
+
+// inbound takes a text that somebody sent to us.
+func (a *API) inbound(c *call) error {
+	g, target, body, err := a.callback(c)
 	if err != nil {
 		return err
 	}
-	target := "https://" + c.Request.Host + c.Request.URL.RequestURI()
+	in, err := g.ParseInbound(target, c.Request.Header, body)
+	if err != nil {
+		return err
+	}
+	if err := a.Inbound(c.context(), in); err != nil {
+		return err
+	}
+	return write(c, 204, nil)
+}
+
+// receipt takes a gateway's word on a message. One for a message that we don't know is taken and forgotten: gateways repeat
+// what is refused.
+func (a *API) receipt(c *call) error {
+	g, target, body, err := a.callback(c)
+	if err != nil {
+		return err
+	}
 	rec, ok, err := g.ParseReceipt(target, c.Request.Header, body)
 	if err != nil {
 		return err

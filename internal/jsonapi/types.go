@@ -71,7 +71,7 @@ type ResendBody struct {
 type Verification struct {
 	ID               string    `json:"id"`
 	Status           string    `json:"status" enum:"pending,approved,canceled,expired,max_attempts_reached,failed"`
-	Reason           string    `json:"reason,omitempty" enum:"by_application,transaction_changed"`
+	Reason           string    `json:"reason,omitempty" enum:"by_application,transaction_changed,disowned"`
 	Purpose          string    `json:"purpose"`
 	Channel          string    `json:"channel" doc:"Of the latest message."`
 	To               string    `json:"to" doc:"Masked."`

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -28,12 +29,13 @@ const defaultLocale = "en"
 // catalogFile is a catalogue as it is written. Keys of the inner maps are purposes, or "any" for those
 // that aren't named.
 type catalogFile struct {
-	SMS      map[string]string `json:"sms"`
-	SMSShort map[string]string `json:"sms_short"`
-	Voice    map[string]string `json:"voice"`
-	Subject  map[string]string `json:"subject"`
-	Mail     map[string]string `json:"mail"`
-	Lines    map[string]string `json:"mail_lines"`
+	SMS      map[string]string   `json:"sms"`
+	SMSShort map[string]string   `json:"sms_short"`
+	Voice    map[string]string   `json:"voice"`
+	Subject  map[string]string   `json:"subject"`
+	Mail     map[string]string   `json:"mail"`
+	Lines    map[string]string   `json:"mail_lines"`
+	Reply    map[string][]string `json:"reply"` // words that people answer with, in lower case
 }
 
 // catalog is one language's sentences.
@@ -41,6 +43,7 @@ type catalog struct {
 	name                              string
 	full, short, voice, subject, mail sentences
 	lines                             map[string]sentence
+	no                                []string
 }
 
 // sentences has a sentence for each purpose.
@@ -113,7 +116,10 @@ func readCatalog(name string, content []byte) (*catalog, error) {
 	if err := d.Decode(&f); err != nil {
 		return nil, err
 	}
-	c := &catalog{name: name, lines: map[string]sentence{}}
+	c := &catalog{name: name, lines: map[string]sentence{}, no: f.Reply["no"]}
+	if len(c.no) == 0 {
+		return nil, errors.New("no word for no")
+	}
 	for _, part := range []struct {
 		to    *sentences
 		texts map[string]string

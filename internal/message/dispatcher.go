@@ -113,6 +113,9 @@ func (d *Dispatcher) Start() {
 	}
 }
 
+// Refuses is the renderer's: whether a text that came in says no.
+func (d *Dispatcher) Refuses(text string) bool { return d.render.Refuses(text) }
+
 // Running tells whether messages are being sent.
 func (d *Dispatcher) Running() bool { return !d.closed.Load() }
 

@@ -4,7 +4,9 @@ package verification
 
 import (
 	"context"
+	"slices"
 
+	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/service"
 )
@@ -42,6 +44,58 @@ func (e *Engine) Cancel(ctx context.Context, svc *service.Service, id ledger.ID)
 		return nil, err
 	}
 	return &out, nil
+}
+
+// Disown ends all pending verifications of a contact whose owner says that they did not ask for a code, and returns
+// how many it ended. It locks nothing: the next verification begins as any other.
+//
+// Faults: Unavailable.
+func (e *Engine) Disown(ctx context.Context, svc *service.Service, to contact.Contact) (int, error) {
+	owner := contactKey(svc.ID, indexOf(svc, to))
+	v, err := e.ledger.Read(ctx, owner)
+	c, ok := v.(*Contact)
+	if err != nil || !ok {
+		return 0, err
+	}
+	for {
+		keys := []ledger.Key{owner}
+		for _, p := range c.Alive {
+			keys = append(keys, rowKey(svc.ID, p.ID))
+		}
+		ended := 0
+		var missed bool
+		err := e.ledger.Do(ctx, ledger.Op{Keys: keys, Lane: owner.Shard, Apply: func(tx *ledger.Tx) error {
+			c, ended = loadContact(tx, owner), 0
+			// One that began since the row was read is ended in another round: its row isn't locked.
+			if missed = slices.ContainsFunc(c.Alive, func(p Place) bool { return !slices.Contains(keys, rowKey(svc.ID, p.ID)) }); missed {
+				return nil
+			}
+			for _, key := range keys[1:] {
+				ended += disown(tx, key)
+			}
+			return nil
+		}})
+		if err != nil || !missed {
+			return ended, err
+		}
+	}
+}
+
+func disown(tx *ledger.Tx, key ledger.Key) int {
+	r, c, ok := load(tx, key)
+	if !ok {
+		return 0
+	}
+	at := max(r.clock(tx.Now()), c.UpdatedAt)
+	if r.Status != Pending || at >= r.ExpiresAt {
+		return 0
+	}
+	r.Reason = ReasonDisowned
+	r.end(Canceled, at)
+	c.leave(key.ID)
+	save(tx, key, r, c, at)
+	tx.Event(event(EventCanceled, key, r, -1, at))
+	return 1
 }
 
 // Status tells where a verification stands. It grants nothing.

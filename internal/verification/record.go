@@ -40,9 +40,10 @@ const (
 	ReasonNone               Reason = iota
 	ReasonByApplication             // the application asked
 	ReasonTransactionChanged        // a check named another amount or payee
+	ReasonDisowned                  // the contact's owner answered that they had not asked for it
 )
 
-var reasonNames = [...]string{"", "by_application", "transaction_changed"}
+var reasonNames = [...]string{"", "by_application", "transaction_changed", "disowned"}
 
 // String is the reason as the API says it; empty for none.
 func (r Reason) String() string { return reasonNames[r] }

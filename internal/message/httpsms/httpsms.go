@@ -198,9 +198,6 @@ type call struct {
 	body   []byte
 }
 
-// Inbound is a text that somebody sent to us.
-type Inbound struct{ From, Text string }
-
 var errCallback = fault.New(fault.Unauthorized, "callback_refused", "This callback is not authenticated as configured for the gateway.")
 
 // ParseReceipt reads a delivery receipt from a request that claims to come from the gateway: target is the URL as it was
@@ -231,12 +228,12 @@ func (p *Provider) ParseReceipt(target string, header http.Header, body []byte) 
 // ParseInbound reads a text that came in; see ParseReceipt.
 //
 // Faults: Unauthorized, Invalid.
-func (p *Provider) ParseInbound(target string, header http.Header, body []byte) (Inbound, error) {
+func (p *Provider) ParseInbound(target string, header http.Header, body []byte) (message.Inbound, error) {
 	get, err := p.cfg.Inbound.open(call{target, header, body})
 	if err != nil {
-		return Inbound{}, err
+		return message.Inbound{}, err
 	}
-	in := Inbound{From: get(p.cfg.Inbound.From), Text: get(p.cfg.Inbound.Text)}
+	in := message.Inbound{From: get(p.cfg.Inbound.From), Text: get(p.cfg.Inbound.Text)}
 	if in.From == "" {
 		return in, fault.New(fault.Invalid, "invalid_inbound", "The text names no sender.")
 	}
