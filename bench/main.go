@@ -32,6 +32,7 @@ func main() {
 	brief := flag.Bool("brief", false, "measure briefly")
 	seconds := flag.Float64("seconds", 5, "how long each line is measured")
 	rows := flag.Int("rows", 0, "verifications that are there before measuring")
+	only := flag.String("only", "", "measure sqlite or postgres alone")
 	serve := flag.String("serve", "", "internal: be the server on this database")
 	flag.Parse()
 	if *serve != "" {
@@ -41,7 +42,7 @@ func main() {
 	if *brief {
 		*seconds = 0.4
 	}
-	fatal(measure(time.Duration(*seconds*float64(time.Second)), *rows))
+	fatal(measure(time.Duration(*seconds*float64(time.Second)), *rows, *only))
 }
 
 func fatal(err error) {
@@ -103,7 +104,7 @@ type line struct {
 	statements float64
 }
 
-func measure(long time.Duration, rows int) error {
+func measure(long time.Duration, rows int, only string) error {
 	fmt.Printf("%-34s %10s %8s %8s %8s %10s %10s %10s\n", "", "requests/s", "x bare", "p50 ms", "p99 ms", "CPU-s/1000", "of the db", "statements")
 	bare := map[int]float64{}
 	s, err := startServer("bare", 0)
@@ -138,6 +139,9 @@ func measure(long time.Duration, rows int) error {
 		fmt.Println("PostgreSQL: left out, COUNTERSIGN_TEST_POSTGRES names no server")
 	}
 	for _, db := range databases {
+		if !strings.HasPrefix(db, only) {
+			continue
+		}
 		if err := measureDatabase(db, long, rows, bare); err != nil {
 			return err
 		}
