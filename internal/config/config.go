@@ -8,6 +8,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -132,7 +133,7 @@ func (c *Config) readFile(path string, problem report) {
 	var content map[string]toml.Primitive
 	meta, err := toml.DecodeFile(path, &content)
 	if err != nil {
-		problem("config", "%s: %v", path, err)
+		problem("config", "%s", unreadable(path, err))
 		return
 	}
 	c.gateways = meta
@@ -155,6 +156,18 @@ func (c *Config) readFile(path string, problem report) {
 			problem(name, "%s: %s must be a text or a number", path, name)
 		}
 	}
+}
+
+// unreadable says where a file is wrong. The parser's own words quote what stands there, which may be a secret.
+func unreadable(path string, err error) string {
+	var syntax toml.ParseError
+	switch {
+	case !errors.As(err, &syntax):
+		return fmt.Sprintf("the configuration file can't be read: %v", err)
+	case syntax.LastKey != "":
+		return fmt.Sprintf("%s: line %d can't be read, at or after %s; texts stand in quotation marks", path, syntax.Position.Line, syntax.LastKey)
+	}
+	return fmt.Sprintf("%s: line %d can't be read; lines look like: name = \"value\"", path, syntax.Position.Line)
 }
 
 // Gateways decodes each [[gateway]] of the file into a new value of make and hands it to add.

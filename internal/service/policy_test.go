@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/countersign/countersign/internal/service"
+)
+
+// The policy that a service starts with keeps the standards' figures, and none that breaks them is accepted.
+// Keeps: A.1, A.2
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	p := service.DefaultPolicy()
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if p.CodeLength != 6 || p.Lifetime != 600 || p.MaxTries != 5 || p.MaxSends != 5 {
+		t.Fatalf("the default policy: %+v", p)
+	}
+	for name, change := range map[string]func(*service.Policy){
+		"code_length":            func(p *service.Policy) { p.CodeLength = 3 },
+		"lifetime_seconds":       func(p *service.Policy) { p.Lifetime = 601 },
+		"email_lifetime_seconds": func(p *service.Policy) { p.EmailLifetime = 86401 },
+		"max_tries":              func(p *service.Policy) { p.MaxTries = 0 },
+		"contact_alive_reserved": func(p *service.Policy) { p.ContactReserved = p.ContactAlive },
+		"contact_guesses.day":    func(p *service.Policy) { p.ContactGuesses.Day = p.ContactGuesses.Hour - 1 },
+		"contact_sends.day":      func(p *service.Policy) { p.ContactSends.Day = service.MaxBudget + 1 },
+		"send_waits_seconds[1]":  func(p *service.Policy) { p.SendWaits = []int{1, -1} },
+		"channels":               func(p *service.Policy) { p.Channels = nil },
+		"channels[1]":            func(p *service.Policy) { p.Channels = []service.Channel{service.SMS, service.SMS} },
+		"countries[0]":           func(p *service.Policy) { p.Countries = []string{"de"} },
+	} {
+		p := service.DefaultPolicy()
+		change(&p)
+		if err := p.Validate(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Only confirming an address by email may take longer than ten minutes, and never a sign-in.
+// Keeps: A.2
+func TestLifetimes(t *testing.T) {
+	t.Parallel()
+	p := service.DefaultPolicy()
+	p.EmailLifetime = 86400
+	for _, purpose := range service.Purposes() {
+		for _, channel := range service.Channels() {
+			long := channel == service.Email && (purpose == service.SignUp || purpose == service.ContactChange)
+			if got := p.LifetimeFor(purpose, channel); (got > 10*time.Minute) != long {
+				t.Errorf("%s by %s lives %v", purpose, channel, got)
+			}
+		}
+	}
+}
