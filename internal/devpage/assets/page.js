@@ -3,7 +3,7 @@
 
 const summary = document.getElementById("summary");
 if (summary) summary.focus();
-else document.querySelector("main input")?.focus();
+else document.querySelector("main > form input")?.focus();
 
 const wait = document.getElementById("wait");
 if (wait && !wait.hidden) {
