@@ -84,10 +84,7 @@ func (a *App) open(ctx context.Context) error {
 	if a.store, err = OpenStore(ctx, a.opt.Config); err != nil {
 		return err
 	}
-	if err := a.store.Migrate(ctx); err != nil {
-		return err
-	}
-	if err := CheckMaster(ctx, a.store, a.opt.Master); err != nil {
+	if err := Prepare(ctx, a.store, a.opt.Master); err != nil {
 		return err
 	}
 	floor, err := a.store.LatestTime(ctx)
@@ -114,17 +111,43 @@ func OpenStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
 
 const factMaster = "master_key_fingerprint"
 
+// Prepare brings the schema up to date, but first refuses a master key that isn't the database's: then nothing was written. Of a
+// fresh database the first key that comes is the one.
+func Prepare(ctx context.Context, s *store.Store, m secret.Master) error {
+	fresh, err := s.Fresh(ctx)
+	if err != nil {
+		return err
+	}
+	if !fresh {
+		print, err := s.Fact(ctx, factMaster)
+		if err != nil {
+			return err
+		}
+		if err := checkMaster(print, m); print != "" && err != nil {
+			return err
+		}
+	}
+	if err := s.Migrate(ctx); err != nil {
+		return err
+	}
+	return CheckMaster(ctx, s, m)
+}
+
 // CheckMaster refuses a master key that isn't the database's; the first one that comes becomes it.
 func CheckMaster(ctx context.Context, s *store.Store, m secret.Master) error {
 	print, err := s.SetFactOnce(ctx, factMaster, m.Fingerprint())
 	if err != nil {
 		return err
 	}
-	if print != m.Fingerprint() {
-		return fault.New(fault.Conflict, "wrong_master_key",
-			"This master key ("+m.Fingerprint()+") is not the one that this database was made with ("+print+"). Nothing was changed. Give the right master-key-file.")
+	return checkMaster(print, m)
+}
+
+func checkMaster(print string, m secret.Master) error {
+	if print == m.Fingerprint() {
+		return nil
 	}
-	return nil
+	return fault.New(fault.Conflict, "wrong_master_key",
+		"This master key ("+m.Fingerprint()+") is not the one that this database was made with ("+print+"). Nothing was changed. Give the right master-key-file.")
 }
 
 // LoadMaster reads the master key that the configuration names. dataPath is the folder of an SQLite

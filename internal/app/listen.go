@@ -5,8 +5,13 @@ package app
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
+	"time"
 
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
@@ -20,8 +25,18 @@ import (
 // that ends TLS.
 func (a *App) listen() error {
 	cfg := a.opt.Config
-	a.server = httpx.NewServer(a.handler(), a.opt.Log)
-	var err error
+	handler := a.handler()
+	proxies, err := config.ParseNetworks(cfg.List("trusted-proxies"))
+	if err != nil {
+		return fault.As(err) // the option's own check has refused it before
+	}
+	if len(proxies) > 0 {
+		handler = onlyFrom(proxies, handler, a.opt.Log)
+	}
+	if a.opt.Dev {
+		handler = onlyTo(handler)
+	}
+	a.server = httpx.NewServer(handler, a.opt.Log)
 	if a.server.TLSConfig, err = tlsConfig(cfg); err != nil {
 		return err
 	}
@@ -39,6 +54,40 @@ func (a *App) listen() error {
 		_ = a.listener.Close()
 	}
 	return err
+}
+
+// onlyFrom serves requests whose connection comes from loopback or one of the proxies: nobody else may talk to us in the clear.
+func onlyFrom(proxies []netip.Prefix, next http.Handler, log *slog.Logger) http.Handler {
+	refuse := httpx.NewMux(log, time.Now, httpx.WriteProblem)
+	refuse.Handle("/", func(*httpx.Exchange) error {
+		return fault.New(fault.Forbidden, "not_the_proxy", "This address is for the proxy that ends TLS. Use the public one.")
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, err := netip.ParseAddrPort(r.RemoteAddr)
+		addr := from.Addr().Unmap()
+		if err != nil || !addr.IsLoopback() && !slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+			refuse.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// onlyTo serves requests that name this machine: a page of another site whose name was made to point here could
+// otherwise read the inbox of `dev` (DNS rebinding).
+func onlyTo(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		if host != "localhost" && (err != nil || !addr.IsLoopback()) {
+			http.Error(w, "This server is for this machine: open it as http://localhost.", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func isLoopback(addr net.Addr) bool {

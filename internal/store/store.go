@@ -86,6 +86,17 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return nil
 }
 
+// Fresh tells whether nobody has used this database yet. It writes nothing.
+func (s *Store) Fresh(ctx context.Context) (bool, error) {
+	query := "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'fact'"
+	if s.postgres {
+		query = "SELECT COUNT(to_regclass('fact'))"
+	}
+	var n int
+	err := s.SQL().QueryRowContext(ctx, query).Scan(&n)
+	return n == 0, unavailable(err)
+}
+
 // Migrated tells whether the schema is up to date.
 func (s *Store) Migrated(ctx context.Context) (bool, error) {
 	p, err := s.provider()
