@@ -26,6 +26,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/countersign/countersign/internal/fault"
 )
 
 func main() {
@@ -47,7 +49,7 @@ func main() {
 
 func fatal(err error) {
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
+		fmt.Fprintln(os.Stderr, "bench:", err, fault.As(err).Unwrap())
 		os.Exit(1)
 	}
 }

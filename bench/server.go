@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -80,13 +81,16 @@ func runServer(database string, rows int) error {
 	if err != nil {
 		return err
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
 	if rows > 0 {
 		if err := a.Fill(ctx, svc, rows); err != nil {
-			return err
+			stop()
+			return errors.Join(err, <-ended)
 		}
 	}
 	fmt.Println(a.Addr(), key.Reveal(), svc.ID, hex.EncodeToString(svc.Ring.Current().CodeKey()))
-	return a.Run(ctx)
+	return <-ended
 }
 
 // runBare is what everything is compared with: a handler that reads and writes JSON and does nothing.

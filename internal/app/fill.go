@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,10 +14,11 @@ import (
 	"github.com/countersign/countersign/internal/verification"
 )
 
-// Fill begins and ends n verifications for as many contacts, to measure how a database with history behaves.
+// Fill begins and ends n verifications for as many contacts, to measure how a database with history behaves. Call it while
+// Run runs.
 func (a *App) Fill(ctx context.Context, svc *service.Service, n int) error {
 	const together = 512
-	group, ctx := errgroup.WithContext(ctx)
+	group, all := errgroup.WithContext(ctx)
 	group.SetLimit(together)
 	for i := range n {
 		group.Go(func() error {
@@ -24,14 +26,30 @@ func (a *App) Fill(ctx context.Context, svc *service.Service, n int) error {
 			if err != nil {
 				return err
 			}
-			b, err := a.engine.Begin(ctx, verification.BeginRequest{Service: svc, Contact: to, Purpose: service.SignIn})
+			b, err := a.engine.Begin(all, verification.BeginRequest{Service: svc, Contact: to, Purpose: service.SignIn})
 			if err != nil {
 				return err
 			}
 			// History is over: one that is pending would be expired by a job while the others are being measured.
-			_, err = a.engine.Cancel(ctx, svc, b.ID)
+			_, err = a.engine.Cancel(all, svc, b.ID)
 			return err
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	// The jobs are behind after so much at once: what they do now would be measured with the rest.
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		waiting, err := a.store.Unnumbered(ctx)
+		if err != nil || !waiting {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

@@ -40,16 +40,17 @@ type DispatcherOptions struct {
 // seconds, then one report. It keeps nothing: what it has not reported is sent again by whoever
 // finds its lease run out.
 type Dispatcher struct {
-	opt     DispatcherOptions
-	outbox  Outbox
-	render  *Renderer
-	queue   chan queued
-	health  map[string]*health
-	workers sync.WaitGroup
-	closed  atomic.Bool
-	gate    sync.RWMutex // held for reading while enqueueing, so that the queue is closed after the last
-	ctx     context.Context
-	cancel  context.CancelFunc
+	tardy, toldTardy atomic.Int64 // messages that no worker had time for; when that was last said, in Unix seconds
+	opt              DispatcherOptions
+	outbox           Outbox
+	render           *Renderer
+	queue            chan queued
+	health           map[string]*health
+	workers          sync.WaitGroup
+	closed           atomic.Bool
+	gate             sync.RWMutex // held for reading while enqueueing, so that the queue is closed after the last
+	ctx              context.Context
+	cancel           context.CancelFunc
 }
 
 // queued is a message and when this node took it, which is when its lease began.

@@ -16,11 +16,22 @@ const maxRetryPause = time.Minute
 // maxWord bounds what a provider says about itself: its error codes.
 const maxWord = 32
 
+// late counts a message that no worker had time for, and says so once a minute: there will be many.
+func (d *Dispatcher) late() {
+	d.tardy.Add(1)
+	now := time.Now().Unix()
+	if last := d.toldTardy.Load(); now-last < 60 || !d.toldTardy.CompareAndSwap(last, now) {
+		return
+	}
+	d.opt.Log.Warn("messages waited too long for a worker and are left to their lease; a faster provider is needed, or more nodes",
+		"alarm", "queue", "since_start", d.tardy.Load())
+}
+
 // carry makes one pass and reports it.
 func (d *Dispatcher) carry(q *queued) {
 	left := passTimeout - time.Since(q.at)
 	if left < SendTimeout {
-		d.opt.Log.Warn("a message waited too long for a worker and is left to its lease; more workers or a faster provider are needed")
+		d.late()
 		return
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, left)
