@@ -104,8 +104,8 @@ func isRun(text string) bool {
 	steps := map[int]bool{}
 	for i := 1; i < len(text); i++ {
 		step := int(text[i]) - int(text[i-1])
-		if text[i-1] == '9' && text[i] == '0' {
-			step = 1
+		if pair := text[i-1 : i+1]; pair == "90" || pair == "09" {
+			step = step / -9 // as on the keyboard
 		}
 		steps[step] = true
 	}
