@@ -60,8 +60,8 @@ type Backend interface {
 	Run(ctx context.Context, want []Want, decide Decide) error
 	// Read returns one row without locking it, and whether it exists.
 	Read(ctx context.Context, key Key) (Stored, bool, error)
-	// Due returns keys of verification rows that woke before now (Unix milliseconds).
-	Due(ctx context.Context, now int64, limit int) ([]Key, error)
+	// Due returns keys of rows of a kind that woke before now (Unix milliseconds).
+	Due(ctx context.Context, kind Kind, now int64, limit int) ([]Key, error)
 }
 
 // Outcome says what a failed Run left behind.

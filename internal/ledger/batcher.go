@@ -116,8 +116,8 @@ func (b *Batcher) Read(ctx context.Context, key Key) (Value, error) {
 }
 
 // Due implements Ledger.
-func (b *Batcher) Due(ctx context.Context, limit int) ([]Key, error) {
-	keys, err := b.backend.Due(ctx, b.Now().UnixMilli(), limit)
+func (b *Batcher) Due(ctx context.Context, kind Kind, limit int) ([]Key, error) {
+	keys, err := b.backend.Due(ctx, kind, b.Now().UnixMilli(), limit)
 	if err != nil {
 		return nil, translate(err)
 	}

@@ -33,7 +33,7 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 func (id ID) IsZero() bool { return id == ID{} }
 
 // Kind says which table a row is in. The order of kinds is the order of locks: every batch on
-// every node locks replies first, then verifications, then contacts.
+// every node locks replies first, then verifications, then contacts, and so on.
 type Kind uint8
 
 // The kinds of rows, in the order in which they are locked.
@@ -41,8 +41,22 @@ const (
 	KindReply        Kind = iota + 1 // what was answered under an idempotency key
 	KindVerification                 // one proof under way, with its messages
 	KindContact                      // a contact's budgets and places
-	kinds
+	KindLogin                        // whose account a contact signs in to
+	KindAccount                      // a customer, with factors, devices and sessions
+	KindActivity                     // some entries of an account's recent activity
+	Kinds                            // how many numbers of kinds there are, 0 included
 )
+
+// Table is the name of the kind's table.
+func (k Kind) Table() string {
+	return [Kinds]string{"", "idempotency", "verification", "contact", "login", "account", "activity"}[k]
+}
+
+// Owned tells whether rows of the kind belong to a contact row (Value.Owner).
+func (k Kind) Owned() bool { return k == KindVerification }
+
+// Wakes tells whether rows of the kind may want attention without being asked (Value.WakeAt).
+func (k Kind) Wakes() bool { return k == KindVerification || k == KindAccount }
 
 // Key names one row. Service and Shard are part of every key, so that a database that spreads
 // rows over machines can keep everything of one contact together.
@@ -143,9 +157,9 @@ type Ledger interface {
 	Do(ctx context.Context, op Op) error
 	// Read returns a row as it was last committed, without locking it; nil if there is none.
 	Read(ctx context.Context, key Key) (Value, error)
-	// Due returns up to limit keys of verification rows whose WakeAt has passed, the
+	// Due returns up to limit keys of rows of a kind that wakes whose WakeAt has passed, the
 	// longest due first.
-	Due(ctx context.Context, limit int) ([]Key, error)
+	Due(ctx context.Context, kind Kind, limit int) ([]Key, error)
 	// Now is the time that operations see, without asking the database.
 	Now() time.Time
 }

@@ -66,7 +66,7 @@ func (m *memory) Read(_ context.Context, key ledger.Key) (ledger.Stored, bool, e
 	return s, ok, nil
 }
 
-func (m *memory) Due(context.Context, int64, int) ([]ledger.Key, error) { return nil, nil }
+func (m *memory) Due(context.Context, ledger.Kind, int64, int) ([]ledger.Key, error) { return nil, nil }
 
 func start(t *testing.T, m *memory) *ledger.Batcher {
 	t.Helper()

@@ -234,7 +234,7 @@ func TestOwnersAndDue(t *testing.T) {
 		if n := numberOf(t, b, parent); n != 42 {
 			t.Fatalf("the owner has %d", n)
 		}
-		due, err := b.Due(t.Context(), 10)
+		due, err := b.Due(t.Context(), ledger.KindVerification, 10)
 		if err != nil || len(due) != 1 || due[0] != child {
 			t.Fatalf("due: %v, %v", due, err)
 		}

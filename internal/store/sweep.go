@@ -16,7 +16,7 @@ const sweepAtOnce = 500
 // It returns where the next step goes on; zero when it has come to the end. Small steps keep it
 // from being noticed, and no index has to be kept for it. A row that changes meanwhile stays.
 func (s *Store) Sweep(ctx context.Context, kind ledger.Kind, from ledger.ID, stale func(ledger.Value) bool, decode ledger.Decode) (ledger.ID, int, error) {
-	table := map[ledger.Kind]string{ledger.KindReply: "idempotency", ledger.KindVerification: "verification", ledger.KindContact: "contact"}[kind]
+	table := kind.Table()
 	column := "id"
 	if s.postgres {
 		column = "uuid_send(id)"

@@ -120,7 +120,7 @@ func (m *Message) receipt(rec message.Receipt) {
 // lease ran out (their node died, or a provider asked to wait) to the sender again. It returns how many rows it
 // looked at. Any number of nodes may do so at once: who comes second finds nothing to do.
 func (e *Engine) Wake(ctx context.Context, limit int) (int, error) {
-	keys, err := e.ledger.Due(ctx, limit)
+	keys, err := e.ledger.Due(ctx, ledger.KindVerification, limit)
 	if err != nil {
 		return 0, err
 	}

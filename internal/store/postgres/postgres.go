@@ -90,12 +90,10 @@ func (db *DB) MaxConns() int { return int(db.pool.Config().MaxConns) }
 // Lock does nothing: the database's own locks do it.
 func (db *DB) Lock() func() { return func() {} }
 
-var tables = [...]string{"", "idempotency", "verification", "contact"}
-
 // Read implements ledger.Backend.
 func (db *DB) Read(ctx context.Context, key ledger.Key) (ledger.Stored, bool, error) {
 	s := ledger.Stored{Key: key}
-	err := db.pool.QueryRow(ctx, "SELECT version, record FROM "+tables[key.Kind]+" WHERE id = $1 AND service = $2 AND shard = $3",
+	err := db.pool.QueryRow(ctx, "SELECT version, record FROM "+key.Kind.Table()+" WHERE id = $1 AND service = $2 AND shard = $3",
 		uuid(key.ID), int32(key.Service), int32(key.Shard)).Scan(&s.Version, &s.Record)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, false, nil
@@ -107,8 +105,8 @@ func (db *DB) Read(ctx context.Context, key ledger.Key) (ledger.Stored, bool, er
 }
 
 // Due implements ledger.Backend.
-func (db *DB) Due(ctx context.Context, now int64, limit int) ([]ledger.Key, error) {
-	rows, err := db.pool.Query(ctx, "SELECT id, service, shard FROM verification WHERE wake_at <= $1 ORDER BY wake_at LIMIT $2", now, limit)
+func (db *DB) Due(ctx context.Context, kind ledger.Kind, now int64, limit int) ([]ledger.Key, error) {
+	rows, err := db.pool.Query(ctx, "SELECT id, service, shard FROM "+kind.Table()+" WHERE wake_at <= $1 ORDER BY wake_at LIMIT $2", now, limit)
 	if err != nil {
 		return nil, &ledger.RunError{Outcome: ledger.Down, Err: err}
 	}
@@ -116,7 +114,7 @@ func (db *DB) Due(ctx context.Context, now int64, limit int) ([]ledger.Key, erro
 		var id pgtype.UUID
 		var service, shard int32
 		err := row.Scan(&id, &service, &shard)
-		return ledger.Key{Kind: ledger.KindVerification, Service: uint32(service), Shard: uint16(shard), ID: id.Bytes}, err
+		return ledger.Key{Kind: kind, Service: uint32(service), Shard: uint16(shard), ID: id.Bytes}, err
 	})
 	if err != nil {
 		return nil, &ledger.RunError{Outcome: ledger.Down, Err: err}
@@ -192,23 +190,24 @@ func (k *columns) add(key ledger.Key) {
 }
 
 // byKind sorts what is wanted by table, and returns apart the rows whose owners are wanted.
-func byKind(want []ledger.Want) (kinds [4]columns, owned columns) {
+func byKind(want []ledger.Want) (kinds [ledger.Kinds]columns, owned columns) {
 	for _, w := range want {
 		kinds[w.Kind].add(w.Key)
-		if w.Owner && w.Kind == ledger.KindVerification {
+		if w.Owner && w.Kind.Owned() {
 			owned.add(w.Key)
 		}
 	}
 	return kinds, owned
 }
 
+// lockRows locks the rows of one kind in the order of their keys.
+func lockRows(kind ledger.Kind) string {
+	return `SELECT t.id, t.service, t.shard, t.version, t.record
+		FROM unnest($1::uuid[], $2::int[], $3::int[]) k(id, service, shard)
+		CROSS JOIN LATERAL (SELECT * FROM ` + kind.Table() + ` t WHERE t.id = k.id AND t.service = k.service AND t.shard = k.shard FOR UPDATE) t`
+}
+
 const (
-	lockReplies = `SELECT t.id, t.service, t.shard, t.version, t.record
-		FROM unnest($1::uuid[], $2::int[], $3::int[]) k(id, service, shard)
-		CROSS JOIN LATERAL (SELECT * FROM idempotency t WHERE t.id = k.id AND t.service = k.service AND t.shard = k.shard FOR UPDATE) t`
-	lockVerifications = `SELECT t.id, t.service, t.shard, t.version, t.record
-		FROM unnest($1::uuid[], $2::int[], $3::int[]) k(id, service, shard)
-		CROSS JOIN LATERAL (SELECT * FROM verification t WHERE t.id = k.id AND t.service = k.service AND t.shard = k.shard FOR UPDATE) t`
 	// Contacts are those named and the owners of the verifications named, in the order of their keys.
 	lockContacts = `SELECT t.id, t.service, t.shard, t.version, t.record
 		FROM (SELECT id, service, shard FROM unnest($1::uuid[], $2::int[], $3::int[]) k(id, service, shard)
@@ -225,18 +224,17 @@ func lock(ctx context.Context, c *pgx.Conn, want []ledger.Want) (time.Time, []le
 	b := &pgx.Batch{}
 	b.Queue("BEGIN")
 	var kinds []ledger.Kind
-	if r := k[ledger.KindReply]; len(r.ids) > 0 {
-		b.Queue(lockReplies, r.ids, r.services, r.shards)
-		kinds = append(kinds, ledger.KindReply)
-	}
-	v, o := k[ledger.KindVerification], k[ledger.KindContact]
-	if len(v.ids) > 0 {
-		b.Queue(lockVerifications, v.ids, v.services, v.shards)
-		kinds = append(kinds, ledger.KindVerification)
-	}
-	if len(o.ids)+len(owned.ids) > 0 {
-		b.Queue(lockContacts, o.ids, o.services, o.shards, owned.ids, owned.services, owned.shards)
-		kinds = append(kinds, ledger.KindContact)
+	for kind := ledger.Kind(1); kind < ledger.Kinds; kind++ {
+		rows := k[kind]
+		switch {
+		case kind == ledger.KindContact && len(rows.ids)+len(owned.ids) > 0:
+			b.Queue(lockContacts, rows.ids, rows.services, rows.shards, owned.ids, owned.services, owned.shards)
+		case len(rows.ids) > 0:
+			b.Queue(lockRows(kind), rows.ids, rows.services, rows.shards)
+		default:
+			continue
+		}
+		kinds = append(kinds, kind)
 	}
 	b.Queue(readClock)
 
@@ -281,19 +279,23 @@ func collect(to []ledger.Stored, kind ledger.Kind, rows pgx.Rows) ([]ledger.Stor
 
 // Every write of rows ends in 1/0 when a row had changed since it was read or is there already: that
 // undoes the transaction before its COMMIT, which is already on its way.
-const (
-	writeVerifications = `WITH w AS (INSERT INTO verification AS t (id, service, shard, contact, wake_at, version, record)
-		SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::uuid[], $5::bigint[], $6::int[], $7::bytea[])
-		ON CONFLICT (id, service, shard) DO UPDATE SET wake_at = excluded.wake_at, version = excluded.version, record = excluded.record
-		WHERE t.version = excluded.version - 1 RETURNING 1)
-		SELECT 1 / (CASE WHEN count(*) = $8 THEN 1 ELSE 0 END) FROM w`
-	writeOthers = `WITH w AS (INSERT INTO %s AS t (id, service, shard, version, record)
-		SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::bytea[])
-		ON CONFLICT (id, service, shard) DO UPDATE SET version = excluded.version, record = excluded.record
+//
+// $1 to $3 are the key, $4 version, $5 record, $6 how many rows; then wake_at and contact of the kinds that have them.
+func writeRows(kind ledger.Kind) string {
+	columns, values, set := "id, service, shard, version, record", "$1::uuid[], $2::int[], $3::int[], $4::int[], $5::bytea[]", "version = excluded.version, record = excluded.record"
+	if kind.Wakes() {
+		columns, values, set = columns+", wake_at", values+", $7::bigint[]", set+", wake_at = excluded.wake_at"
+	}
+	if kind.Owned() {
+		columns, values = columns+", contact", values+", $8::uuid[]"
+	}
+	return `WITH w AS (INSERT INTO ` + kind.Table() + ` AS t (` + columns + `) SELECT * FROM unnest(` + values + `)
+		ON CONFLICT (id, service, shard) DO UPDATE SET ` + set + `
 		WHERE t.version = excluded.version - 1 RETURNING 1)
 		SELECT 1 / (CASE WHEN count(*) = $6 THEN 1 ELSE 0 END) FROM w`
-	writeJournal = `INSERT INTO journal (service, at, count, events) SELECT * FROM unnest($1::int[], $2::bigint[], $3::int[], $4::bytea[])`
-)
+}
+
+const writeJournal = `INSERT INTO journal (service, at, count, events) SELECT * FROM unnest($1::int[], $2::bigint[], $3::int[], $4::bytea[])`
 
 type batchRows struct {
 	columns
@@ -305,7 +307,7 @@ type batchRows struct {
 
 // write sends all changes and the commit in one round trip.
 func write(ctx context.Context, c *pgx.Conn, w ledger.Writes) error {
-	var kinds [4]batchRows
+	var kinds [ledger.Kinds]batchRows
 	for i := range w.Changes {
 		ch := &w.Changes[i]
 		k := &kinds[ch.Key.Kind]
@@ -316,14 +318,19 @@ func write(ctx context.Context, c *pgx.Conn, w ledger.Writes) error {
 		k.records = append(k.records, ch.Record)
 	}
 	b := &pgx.Batch{}
-	for kind, k := range kinds {
-		switch {
-		case len(k.ids) == 0:
-		case ledger.Kind(kind) == ledger.KindVerification:
-			b.Queue(writeVerifications, k.ids, k.services, k.shards, k.owners, k.wakes, k.versions, k.records, len(k.ids))
-		default:
-			b.Queue(fmt.Sprintf(writeOthers, tables[kind]), k.ids, k.services, k.shards, k.versions, k.records, len(k.ids))
+	for i, k := range kinds {
+		if len(k.ids) == 0 {
+			continue
 		}
+		kind := ledger.Kind(i)
+		args := []any{k.ids, k.services, k.shards, k.versions, k.records, len(k.ids)}
+		if kind.Wakes() {
+			args = append(args, k.wakes)
+		}
+		if kind.Owned() {
+			args = append(args, k.owners)
+		}
+		b.Queue(writeRows(kind), args...)
 	}
 	if len(w.Journal) > 0 {
 		queueJournal(b, w.Journal)

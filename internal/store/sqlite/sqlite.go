@@ -56,11 +56,11 @@ type DB struct {
 // conn is a connection with its prepared statements.
 type conn struct {
 	*sqlite3.Conn
-	get    [4]*sqlite3.Stmt // by ledger.Kind
-	put    [4]*sqlite3.Stmt
-	change [4]*sqlite3.Stmt
+	get    [ledger.Kinds]*sqlite3.Stmt
+	put    [ledger.Kinds]*sqlite3.Stmt
+	change [ledger.Kinds]*sqlite3.Stmt
+	due    [ledger.Kinds]*sqlite3.Stmt
 	note   *sqlite3.Stmt
-	due    *sqlite3.Stmt
 }
 
 // Open opens or makes the database file at path.
@@ -148,9 +148,9 @@ func (c *conn) close() error {
 }
 
 func (c *conn) statements() []**sqlite3.Stmt {
-	all := []**sqlite3.Stmt{&c.note, &c.due}
+	all := []**sqlite3.Stmt{&c.note}
 	for i := range c.get {
-		all = append(all, &c.get[i], &c.put[i], &c.change[i])
+		all = append(all, &c.get[i], &c.put[i], &c.change[i], &c.due[i])
 	}
 	return all
 }
@@ -163,8 +163,6 @@ func (db *DB) Lock() func() {
 	db.mu.Lock()
 	return db.mu.Unlock
 }
-
-var tables = [...]string{"", "idempotency", "verification", "contact"}
 
 // stmt prepares a statement once for its connection. It is prepared on first use because the
 // tables may not be there when the database is opened.
@@ -205,10 +203,10 @@ func (db *DB) reader(ctx context.Context) (*conn, error) {
 // read returns a row and its owner; a row that isn't there has version 0.
 func (c *conn) read(key ledger.Key) (row ledger.Stored, owner ledger.ID, err error) {
 	columns := "version, record"
-	if key.Kind == ledger.KindVerification {
+	if key.Kind.Owned() {
 		columns += ", contact"
 	}
-	s, err := c.stmt(&c.get[key.Kind], "SELECT "+columns+" FROM "+tables[key.Kind]+" WHERE id = ? AND service = ? AND shard = ?")
+	s, err := c.stmt(&c.get[key.Kind], "SELECT "+columns+" FROM "+key.Kind.Table()+" WHERE id = ? AND service = ? AND shard = ?")
 	if err != nil {
 		return row, owner, err
 	}
@@ -219,7 +217,7 @@ func (c *conn) read(key ledger.Key) (row ledger.Stored, owner ledger.ID, err err
 	if s.Step() {
 		row.Version = int32(s.ColumnInt64(0))
 		row.Record = s.ColumnBlob(1, nil)
-		if key.Kind == ledger.KindVerification {
+		if key.Kind.Owned() {
 			copy(owner[:], s.ColumnRawBlob(2))
 		}
 	}
@@ -231,13 +229,13 @@ func bindKey(s *sqlite3.Stmt, at int, key ledger.Key) error {
 }
 
 // Due implements ledger.Backend.
-func (db *DB) Due(ctx context.Context, now int64, limit int) ([]ledger.Key, error) {
+func (db *DB) Due(ctx context.Context, kind ledger.Kind, now int64, limit int) ([]ledger.Key, error) {
 	c, err := db.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { db.reads <- c }()
-	s, err := c.stmt(&c.due, "SELECT id, service, shard FROM verification WHERE wake_at <= ? ORDER BY wake_at LIMIT ?")
+	s, err := c.stmt(&c.due[kind], "SELECT id, service, shard FROM "+kind.Table()+" WHERE wake_at <= ? ORDER BY wake_at LIMIT ?")
 	if err != nil {
 		return nil, down(err)
 	}
@@ -246,7 +244,7 @@ func (db *DB) Due(ctx context.Context, now int64, limit int) ([]ledger.Key, erro
 	}
 	var keys []ledger.Key
 	for s.Step() {
-		k := ledger.Key{Kind: ledger.KindVerification, Service: uint32(s.ColumnInt64(1)), Shard: uint16(s.ColumnInt64(2))}
+		k := ledger.Key{Kind: kind, Service: uint32(s.ColumnInt64(1)), Shard: uint16(s.ColumnInt64(2))}
 		copy(k.ID[:], s.ColumnRawBlob(0))
 		keys = append(keys, k)
 	}
@@ -346,44 +344,55 @@ func run(s *sqlite3.Stmt) error {
 
 // apply inserts or updates one row. The writer holds the only lock, so versions can't have changed.
 func (c *conn) apply(ch *ledger.Change) error {
-	k, table := ch.Key, tables[ch.Key.Kind]
-	verification := k.Kind == ledger.KindVerification
+	k := ch.Key.Kind
 	var s *sqlite3.Stmt
 	var err error
-	switch {
-	case ch.Version == 0 && verification:
-		s, err = c.stmt(&c.put[k.Kind], "INSERT INTO verification (version, record, id, service, shard, contact, wake_at) VALUES (?, ?, ?, ?, ?, ?, ?)")
-	case ch.Version == 0:
-		s, err = c.stmt(&c.put[k.Kind], "INSERT INTO "+table+" (version, record, id, service, shard) VALUES (?, ?, ?, ?, ?)")
-	case verification:
-		s, err = c.stmt(&c.change[k.Kind], "UPDATE verification SET version = ?1, record = ?2, wake_at = ?6 WHERE id = ?3 AND service = ?4 AND shard = ?5")
-	default:
-		s, err = c.stmt(&c.change[k.Kind], "UPDATE "+table+" SET version = ?1, record = ?2 WHERE id = ?3 AND service = ?4 AND shard = ?5")
+	if ch.Version == 0 {
+		s, err = c.stmt(&c.put[k], insertInto(k))
+	} else {
+		s, err = c.stmt(&c.change[k], updateOf(k))
 	}
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.BindInt64(1, int64(ch.Version)+1), s.BindBlob(2, ch.Record), bindKey(s, 3, k)); err != nil {
+	if err := errors.Join(s.BindInt64(1, int64(ch.Version)+1), s.BindBlob(2, ch.Record), bindKey(s, 3, ch.Key)); err != nil {
 		return err
 	}
-	if verification {
-		at := 6
-		if ch.Version == 0 {
-			if err := s.BindBlob(at, ch.Owner[:]); err != nil {
-				return err
-			}
-			at++
-		}
+	at := 6
+	if k.Wakes() {
 		if ch.WakeAt == 0 {
 			err = s.BindNull(at)
 		} else {
 			err = s.BindInt64(at, ch.WakeAt)
 		}
-		if err != nil {
-			return err
-		}
+		at++
+	}
+	if k.Owned() && ch.Version == 0 {
+		err = errors.Join(err, s.BindBlob(at, ch.Owner[:]))
+	}
+	if err != nil {
+		return err
 	}
 	return run(s)
+}
+
+func insertInto(k ledger.Kind) string {
+	columns, values := "version, record, id, service, shard", "?, ?, ?, ?, ?"
+	if k.Wakes() {
+		columns, values = columns+", wake_at", values+", ?"
+	}
+	if k.Owned() {
+		columns, values = columns+", contact", values+", ?"
+	}
+	return "INSERT INTO " + k.Table() + " (" + columns + ") VALUES (" + values + ")"
+}
+
+func updateOf(k ledger.Kind) string {
+	set := "version = ?1, record = ?2"
+	if k.Wakes() {
+		set += ", wake_at = ?6"
+	}
+	return "UPDATE " + k.Table() + " SET " + set + " WHERE id = ?3 AND service = ?4 AND shard = ?5"
 }
 
 func down(err error) error { return &ledger.RunError{Outcome: ledger.Down, Err: err} }

@@ -1,0 +1,29 @@
+-- +goose Up
+-- Customers. A login says whose account a contact signs in to; an account is one row with its
+-- factors, devices and sessions; activity is a few entries a row.
+CREATE TABLE login (
+    id      BLOB NOT NULL,
+    service INTEGER NOT NULL,
+    shard   INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    record  BLOB NOT NULL,
+    PRIMARY KEY (id, service, shard)
+) WITHOUT ROWID;
+CREATE TABLE account (
+    id      BLOB NOT NULL,
+    service INTEGER NOT NULL,
+    shard   INTEGER NOT NULL,
+    wake_at INTEGER,
+    version INTEGER NOT NULL,
+    record  BLOB NOT NULL,
+    PRIMARY KEY (id, service, shard)
+) WITHOUT ROWID;
+CREATE TABLE activity (
+    id      BLOB NOT NULL,
+    service INTEGER NOT NULL,
+    shard   INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    record  BLOB NOT NULL,
+    PRIMARY KEY (id, service, shard)
+) WITHOUT ROWID;
+CREATE INDEX account_wake ON account (wake_at) WHERE wake_at IS NOT NULL;
