@@ -3,17 +3,19 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"time"
 
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
+	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/verification"
 )
 
 const (
 	wakeAtOnce  = 500
-	sweepEvery  = 2 * time.Second
+	sweepEvery  = 250 * time.Millisecond
 	wakeEvery   = 250 * time.Millisecond
 	numberEvery = 100 * time.Millisecond
 	tick        = time.Second
@@ -90,12 +92,21 @@ type sweeper struct {
 	app  *App
 	kind ledger.Kind
 	from ledger.ID
+	rest time.Time // when what is not rows was last swept
 }
+
+// restEvery is how often counters and links are swept: each is one write.
+const restEvery = time.Minute
 
 func (s *sweeper) step(ctx context.Context) error {
 	now := s.app.ledger.Now()
 	keep := time.Duration(s.app.opt.Config.Int("keep-days")) * 24 * time.Hour
-	next, _, err := s.app.store.Sweep(ctx, s.kind, s.from, func(v ledger.Value) bool { return verification.Stale(v, now, keep) }, verification.DecodeRow)
+	// What began later than keep ago has not been over for as long.
+	until := store.IDBefore(now.Add(-keep))
+	if s.kind != ledger.KindVerification {
+		until = ledger.ID(bytes.Repeat([]byte{0xff}, len(until)))
+	}
+	next, _, err := s.app.store.Sweep(ctx, s.kind, s.from, until, func(v ledger.Value) bool { return verification.Stale(v, now, keep) }, verification.DecodeRow)
 	if err != nil {
 		return err
 	}
@@ -103,9 +114,17 @@ func (s *sweeper) step(ctx context.Context) error {
 	if !next.IsZero() {
 		return nil
 	}
-	if s.kind++; s.kind > ledger.KindContact {
-		s.kind = ledger.KindReply
-		_, err = s.app.store.SweepCounters(ctx, now.Unix())
+	if s.kind++; s.kind <= ledger.KindContact {
+		return nil
 	}
+	s.kind = ledger.KindReply
+	if now.Sub(s.rest) < restEvery {
+		return nil
+	}
+	s.rest = now
+	if _, err := s.app.store.SweepCounters(ctx, now.Unix()); err != nil {
+		return err
+	}
+	_, err = s.app.store.SweepLinks(ctx, now.Add(-keep))
 	return err
 }

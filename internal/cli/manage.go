@@ -19,6 +19,7 @@ import (
 
 func keysRotate(ctx context.Context, p *Process, c *call) error {
 	return withService(ctx, p, c, func(reg *service.Registry, svc *service.Service) error {
+		fmt.Fprintf(p.Err, "Every node has to know the new key before it is used: this takes %d seconds.\n", service.RotationPause/time.Second)
 		id, err := reg.Rotate(ctx, svc, time.Now())
 		if err != nil {
 			return err
@@ -58,16 +59,14 @@ func patchPolicy(policy *service.Policy, text string) error {
 
 func serviceSet(ctx context.Context, p *Process, c *call) error {
 	return withService(ctx, p, c, func(reg *service.Registry, svc *service.Service) error {
-		row, _ := reg.Row(svc.ID)
-		for name, to := range map[string]*string{"name": &row.Name, "domain": &row.Domain, "locale": &row.Locale} {
-			if v := c.get(name); v != "" {
-				*to = v
+		return reg.Update(ctx, svc.ID, func(row *service.Row) error {
+			for name, to := range map[string]*string{"name": &row.Name, "domain": &row.Domain, "locale": &row.Locale} {
+				if v := c.get(name); v != "" {
+					*to = v
+				}
 			}
-		}
-		if err := patchPolicy(&row.Policy, c.get("policy")); err != nil {
-			return err
-		}
-		return reg.Update(ctx, row)
+			return patchPolicy(&row.Policy, c.get("policy"))
+		})
 	})
 }
 

@@ -38,7 +38,7 @@ type Registry interface {
 	Authenticate(text string) (*service.APIKey, *service.Service, error)
 	BySlug(slug string) (*service.Service, bool)
 	Row(id uint32) (service.Row, bool)
-	Update(ctx context.Context, row service.Row) error
+	Update(ctx context.Context, id uint32, change func(*service.Row) error) error
 	Keys(svc *service.Service) []service.APIKey
 	CreateKey(ctx context.Context, svc *service.Service, name string, scopes []service.Scope, now time.Time) (secret.Text, *service.APIKey, error)
 	RevokeKey(ctx context.Context, svc *service.Service, id string, now time.Time) error

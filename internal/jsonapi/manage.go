@@ -104,21 +104,27 @@ func (a *API) service(c *call) error {
 }
 
 func (a *API) patchService(c *call) error {
-	row, _ := a.Registry.Row(c.svc.ID)
-	in := ServicePatch{Policy: row.Policy} // what is left out keeps its value
-	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
+	body, err := httpx.ReadJSON(c.Exchange, new(ServicePatch))
+	if err != nil {
 		return err
 	}
-	row.Policy = in.Policy
-	for to, v := range map[*string]*string{&row.Name: in.Name, &row.Domain: in.Domain, &row.Locale: in.Locale} {
-		if v != nil {
-			*to = *v
+	err = a.Registry.Update(c.context(), c.svc.ID, func(row *service.Row) error {
+		in := ServicePatch{Policy: row.Policy} // what is left out keeps its value
+		if err := httpx.Decode(body, &in); err != nil {
+			return err
 		}
-	}
-	if err := a.Registry.Update(c.context(), row); err != nil {
+		row.Policy = in.Policy
+		for to, v := range map[*string]*string{&row.Name: in.Name, &row.Domain: in.Domain, &row.Locale: in.Locale} {
+			if v != nil {
+				*to = *v
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	row, _ = a.Registry.Row(c.svc.ID)
+	row, _ := a.Registry.Row(c.svc.ID)
 	return write(c, 200, Service{row.Slug, row.Name, row.Domain, row.Locale, row.Policy})
 }
 

@@ -37,7 +37,8 @@ type Batcher struct {
 	backend Backend
 	opt     Options
 	lanes   []chan *pending
-	latest  atomic.Int64 // the latest time seen, Unix milliseconds
+	latest  atomic.Int64            // the latest time that a decision was made at, Unix milliseconds
+	reading atomic.Pointer[reading] // of the database's clock; nil: none yet
 	stats   Stats
 	pool    sync.Pool
 	close   sync.Once
@@ -83,15 +84,30 @@ func (b *Batcher) Close() {
 // Stats returns the live counters.
 func (b *Batcher) Stats() *Stats { return &b.stats }
 
-// Now implements Ledger.
-func (b *Batcher) Now() time.Time { return b.advance(time.Now()) }
+// reading is what the database's clock showed, and when that was by this process's monotonic clock.
+type reading struct{ clock, at time.Time }
 
-// advance returns the time to use when a clock says t, and remembers it.
-func (b *Batcher) advance(t time.Time) time.Time {
+// Now implements Ledger. It goes on from the database's clock as it was last read, so that a node whose own clock is off
+// does not decide by it, nor hand it to others.
+func (b *Batcher) Now() time.Time {
+	now := time.Now()
+	if r := b.reading.Load(); r != nil {
+		now = r.clock.Add(now.Sub(r.at))
+	}
+	return time.UnixMilli(max(b.latest.Load(), b.shifted(now))).UTC()
+}
+
+func (b *Batcher) shifted(t time.Time) int64 {
 	if b.opt.Offset != nil {
 		t = t.Add(b.opt.Offset())
 	}
-	ms := t.UnixMilli()
+	return t.UnixMilli()
+}
+
+// advance returns the time of a batch when the database's clock says clock, and remembers it.
+func (b *Batcher) advance(clock time.Time) time.Time {
+	b.reading.Store(&reading{clock, time.Now()})
+	ms := b.shifted(clock)
 	for {
 		last := b.latest.Load()
 		if ms <= last {
@@ -149,7 +165,7 @@ func (b *Batcher) Do(ctx context.Context, op Op) error {
 		}
 	case <-ctx.Done():
 		// p stays with its lane and is never reused: its batch may be under way.
-		return fault.New(fault.Unavailable, "outcome_unknown", "This took too long. Ask again with the same idempotency key to learn what happened.").
+		return fault.New(fault.Unavailable, OutcomeUnknown, "This took too long. Ask again with the same idempotency key to learn what happened.").
 			WithRetry(time.Second).WithCause(ctx.Err())
 	}
 	err := p.err
@@ -157,6 +173,9 @@ func (b *Batcher) Do(ctx context.Context, op Op) error {
 	b.pool.Put(p)
 	return err
 }
+
+// OutcomeUnknown is the code of the fault after which a change may or may not have happened.
+const OutcomeUnknown = "outcome_unknown"
 
 // Faults of Do.
 var (
@@ -224,7 +243,8 @@ func (b *Batcher) settle(ops []*pending) {
 	if err == nil {
 		return
 	}
-	if !errors.As(err, &run) || run.Outcome == Down || run.Outcome == Unknown || len(ops) == 1 {
+	// Anything else, a row that can't be read included, is the matter of whoever named it and not of its neighbours.
+	if errors.As(err, &run) && (run.Outcome == Down || run.Outcome == Unknown) || len(ops) == 1 {
 		for _, p := range ops {
 			p.err = translate(err)
 		}
@@ -383,7 +403,7 @@ func translate(err error) error {
 	var run *RunError
 	if errors.As(err, &run) {
 		if run.Outcome == Unknown {
-			return fault.New(fault.Unavailable, "outcome_unknown", "The database did not answer. Ask again with the same idempotency key to learn what happened.").
+			return fault.New(fault.Unavailable, OutcomeUnknown, "The database did not answer. Ask again with the same idempotency key to learn what happened.").
 				WithRetry(time.Second).WithCause(err)
 		}
 		return fault.New(fault.Unavailable, "database_unavailable", "The database can't be used right now. Nothing was changed; ask again in a moment.").

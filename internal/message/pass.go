@@ -13,9 +13,6 @@ import (
 
 const maxRetryPause = time.Minute
 
-// maxWord bounds what a provider says about itself: its error codes.
-const maxWord = 32
-
 // late counts a message that no worker had time for, and says so once a minute: there will be many.
 func (d *Dispatcher) late() {
 	d.tardy.Add(1)
@@ -172,13 +169,13 @@ func (d *Dispatcher) attempt(ctx context.Context, p Provider, o *Outgoing, t *Te
 	a.EndedAt = d.opt.Now()
 	if err == nil {
 		h.well(time.Since(began))
-		a.Outcome, a.Reference, a.Network = Accepted, sent.Reference, sent.Network
-		d.link(p, o, sent.Reference)
+		a.Outcome, a.Reference, a.Network = Accepted, Word(sent.Reference, MaxReference), Word(sent.Network, MaxWord)
+		d.link(p, o, a.Reference)
 		return a, 0
 	}
 	failure := &SendError{Outcome: TryLater, Code: "unknown", Err: err}
 	errors.As(err, &failure)
-	a.Outcome, a.Code = failure.Outcome, failure.Code[:min(len(failure.Code), maxWord)]
+	a.Outcome, a.Code = failure.Outcome, Word(failure.Code, MaxWord)
 	switch {
 	case a.Outcome != TryLater && a.Outcome != Misconfigured:
 		h.well(time.Since(began))

@@ -88,8 +88,8 @@ type values struct {
 
 func valuesOf(o *Outgoing) values {
 	return values{
-		code: o.Code.Reveal(), service: oneLine(o.Service.Name), amount: oneLine(o.Amount), payee: oneLine(o.Payee),
-		domain: o.Service.Domain, asked: oneLine(o.Asked), when: o.QueuedAt, minutes: minutes(o),
+		code: o.Code.Reveal(), service: oneLine(o.Service.Name), amount: oneLine(o.Amount), payee: noLink(oneLine(o.Payee)),
+		domain: o.Service.Domain, asked: noLink(oneLine(o.Asked)), when: o.QueuedAt, minutes: minutes(o),
 	}
 }
 
@@ -109,6 +109,21 @@ func oneLine(s string) string {
 		return s
 	}
 	return strings.Join(strings.FieldsFunc(s, odd), " ")
+}
+
+// noLink keeps phones and mail programs from making a link of what others supply: they take "name.tld" and "://" for one. What
+// stands between is kept, so that no two texts become one.
+func noLink(s string) string {
+	var b strings.Builder
+	runes := []rune(s)
+	for i, r := range runes {
+		b.WriteRune(r)
+		next := i+1 < len(runes) && (unicode.IsLetter(runes[i+1]) || runes[i+1] == '/' || runes[i+1] == '.')
+		if (r == '.' || r == ':' || r == '/' || r == '@') && next {
+			b.WriteByte(' ')
+		}
+	}
+	return b.String()
 }
 
 // appendTo appends the value of one gap and tells whether there is such a gap.

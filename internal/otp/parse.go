@@ -183,9 +183,7 @@ func candidates(s []rune, shape Shape) []string {
 		}
 	}
 	text = strings.Join(kept, "\n")
-	if shape.Amount != "" {
-		text = strings.ReplaceAll(text, string(plain(shape.Amount)), " $ ")
-	}
+	text = withoutAmount(text, strings.TrimSpace(string(plain(shape.Amount))))
 	var found []string
 	for _, c := range chains([]rune(text)) {
 		if code, ok := c.candidate(shape.Digits); ok && !slices.Contains(found, code) {
@@ -193,6 +191,31 @@ func candidates(s []rune, shape Shape) []string {
 		}
 	}
 	return found
+}
+
+// withoutAmount blanks an amount where it stands by itself: "12" in "481213" is part of a code.
+func withoutAmount(text, amount string) string {
+	if amount == "" {
+		return text
+	}
+	var b strings.Builder
+	for {
+		i := strings.Index(text, amount)
+		if i < 0 {
+			b.WriteString(text)
+			return b.String()
+		}
+		end := i + len(amount)
+		inside := i > 0 && isDigit(rune(text[i-1])) && isDigit(rune(amount[0])) ||
+			end < len(text) && isDigit(rune(text[end])) && isDigit(rune(amount[len(amount)-1]))
+		if inside {
+			b.WriteString(text[:i+1])
+			text = text[i+1:]
+			continue
+		}
+		b.WriteString(text[:i] + " $ ")
+		text = text[end:]
+	}
 }
 
 // originBound finds the service's own "@host #code" line, which must be the last one.
@@ -240,10 +263,15 @@ func chains(s []rune) []chain {
 			}
 			break
 		}
-		c.joined = joinedBefore(s, start) || joinedAfter(s, i)
+		c.joined = joinedBefore(s, start) || joinedAfter(s, i) || len(strings.Join(c.groups, "")) == DeliveryDigits && loneLetter(s, start)
 		all = append(all, c)
 	}
 	return all
+}
+
+// loneLetter tells whether a capital letter by itself and a space stand before position i, as in "D 48213".
+func loneLetter(s []rune, i int) bool {
+	return i >= 2 && s[i-1] == ' ' && unicode.IsUpper(s[i-2]) && (i == 2 || !unicode.IsLetter(s[i-3]) && !isDigit(s[i-3]))
 }
 
 // joinedBefore tells whether what stands before position i makes the digits there part of something else.

@@ -50,6 +50,19 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// The hint follows the length, and says nothing good of what is refused.
+func TestStrength(t *testing.T) {
+	t.Parallel()
+	rules := password.Rules{Min: password.MinSecond}
+	for typed, want := range map[string]int{
+		"password1": 0, "kelp-roof": 1, "kelp-roof-12": 2, "kelp roof lantern": 3, "kelp roof lantern river": 4,
+	} {
+		if got := password.Strength(secret.NewText(typed), rules); got != want {
+			t.Errorf("%q: %d, want %d", typed, got, want)
+		}
+	}
+}
+
 func TestAPasswordIsTheSameOnEveryKeyboard(t *testing.T) {
 	t.Parallel()
 	if !password.Normalise("Zoe\u0308 ﬁsh").Equal(password.Normalise("Zoë fish")) {

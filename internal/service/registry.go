@@ -10,8 +10,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/countersign/countersign/internal/fault"
@@ -40,9 +42,12 @@ type KeyRow struct {
 // Store keeps services and API keys.
 type Store interface {
 	CreateService(ctx context.Context, row Row, key KeyRow) (uint32, error)
-	UpdateService(ctx context.Context, row Row) error
+	// UpdateService changes one service in one transaction.
+	UpdateService(ctx context.Context, id uint32, change func(*Row) error) error
 	Services(ctx context.Context) ([]Row, []KeyRow, error)
+	// AddServiceKey adds a key with which nothing is made yet; UseServiceKey has everything made with it.
 	AddServiceKey(ctx context.Context, k KeyRow, at time.Time) error
+	UseServiceKey(ctx context.Context, service uint32, id uint8) error
 	CreateAPIKey(ctx context.Context, k APIKey) error
 	// RevokeAPIKey tells whether there was such a working key of the service.
 	RevokeAPIKey(ctx context.Context, service uint32, id string, at time.Time) (bool, error)
@@ -50,6 +55,9 @@ type Store interface {
 	// Revision changes whenever any of the above does.
 	Revision(ctx context.Context) (string, error)
 }
+
+// ErrNoService is the fault of a service that isn't there.
+var ErrNoService = fault.New(fault.NotFound, "service_not_found", "There is no such service.")
 
 // ErrSlugTaken is the fault of a second service with the same slug.
 var ErrSlugTaken = fault.New(fault.Conflict, "slug_taken", "There is a service with this slug. Choose another.").WithField("slug")
@@ -60,6 +68,7 @@ var ErrSlugTaken = fault.New(fault.Conflict, "slug_taken", "There is a service w
 type Registry struct {
 	store  Store
 	master secret.Master
+	reload sync.Mutex // one at a time, so that no older state replaces a newer one
 	state  atomic.Pointer[state]
 }
 
@@ -80,6 +89,8 @@ func NewRegistry(ctx context.Context, store Store, master secret.Master) (*Regis
 
 // Reload reads everything again if anything has changed.
 func (r *Registry) Reload(ctx context.Context) error {
+	r.reload.Lock()
+	defer r.reload.Unlock()
 	revision, err := r.store.Revision(ctx)
 	if err != nil || revision == r.state.Load().revision {
 		return err
@@ -208,7 +219,7 @@ func (r *Registry) Create(ctx context.Context, row Row, now time.Time) (*Service
 	return svc, nil
 }
 
-// Row returns what is stored of a service, to be changed and given to Update.
+// Row returns what is stored of a service.
 func (r *Registry) Row(id uint32) (Row, bool) {
 	row, ok := r.state.Load().rows[id]
 	row.Policy.Channels = slices.Clone(row.Policy.Channels)
@@ -217,21 +228,29 @@ func (r *Registry) Row(id uint32) (Row, bool) {
 	return row, ok
 }
 
-// Update changes a service; its id and slug stay.
+// Update lets change change a service as it is stored now, in one transaction; its id and slug stay. change may run more
+// than once.
 //
-// Faults: Invalid with every problem, Unavailable.
-func (r *Registry) Update(ctx context.Context, row Row) error {
-	if err := row.Validate(); err != nil {
-		return err
-	}
-	if err := r.store.UpdateService(ctx, row); err != nil {
+// Faults: Invalid with every problem, whatever change returns, Unavailable.
+func (r *Registry) Update(ctx context.Context, id uint32, change func(*Row) error) error {
+	err := r.store.UpdateService(ctx, id, func(row *Row) error {
+		if err := change(row); err != nil {
+			return err
+		}
+		return row.Validate()
+	})
+	if err != nil {
 		return err
 	}
 	return r.Reload(ctx)
 }
 
-// Rotate gives a service a new data key, under which codes and seals are made from now on. What the
-// older keys made stays readable; contacts stay found by the key that indexed them.
+// RotationPause is how long all nodes take to learn of a new key, with time to spare.
+const RotationPause = 3 * time.Second
+
+// Rotate gives a service a new data key, and after RotationPause has new codes and seals made with it: by then every node
+// knows it, so no node meets an id that it can't check. What the older keys made stays readable; contacts stay found by
+// the key that indexed them. When ctx ends in between, the key stays unused.
 func (r *Registry) Rotate(ctx context.Context, svc *Service, now time.Time) (uint8, error) {
 	last := svc.Ring.Current().ID()
 	for _, k := range svc.Ring.All() {
@@ -244,14 +263,25 @@ func (r *Registry) Rotate(ctx context.Context, svc *Service, now time.Time) (uin
 	if err != nil {
 		return 0, fault.As(err)
 	}
-	wrapped, err := secret.WrapData(ctx, r.master, svc.ID, last+1, data)
+	id := last + 1
+	wrapped, err := secret.WrapData(ctx, r.master, svc.ID, id, data)
 	if err != nil {
 		return 0, err
 	}
-	if err := r.store.AddServiceKey(ctx, KeyRow{Service: svc.ID, ID: last + 1, Wrapped: wrapped}, now); err != nil {
+	if err := r.store.AddServiceKey(ctx, KeyRow{Service: svc.ID, ID: id, Wrapped: wrapped}, now); err != nil {
 		return 0, err
 	}
-	return last + 1, r.Reload(ctx)
+	pause := time.NewTimer(RotationPause)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+		return 0, fault.As(ctx.Err())
+	}
+	if err := r.store.UseServiceKey(ctx, svc.ID, id); err != nil {
+		return 0, err
+	}
+	return id, r.Reload(ctx)
 }
 
 // CreateKey makes an API key. Its text is returned once and kept nowhere.
@@ -328,8 +358,8 @@ func (row *Row) Validate() error {
 	if !slugForm.MatchString(row.Slug) {
 		add("slug", "slug must be 1 to 40 lower-case letters, digits and dashes.")
 	}
-	if n := utf8.RuneCountInString(row.Name); n < 1 || n > MaxName || strings.ContainsFunc(row.Name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		add("name", fmt.Sprintf("name must have 1 to %d characters: it stands in every text message.", MaxName))
+	if n := utf8.RuneCountInString(row.Name); n < 1 || n > MaxName || strings.ContainsFunc(row.Name, func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune(`"\<>`, r) }) {
+		add("name", fmt.Sprintf("name must have 1 to %d characters, none of them \", \\\\, < or >: it stands in every message.", MaxName))
 	}
 	if row.Domain != "" && !domainForm.MatchString(row.Domain) {
 		add("domain", "domain must be a host name such as acme.example, without https:// and without a path.")

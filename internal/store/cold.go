@@ -3,6 +3,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/hex"
@@ -121,36 +122,58 @@ func (s *Store) CreateService(ctx context.Context, row service.Row, key service.
 }
 
 // UpdateService implements service.Store.
-func (s *Store) UpdateService(ctx context.Context, row service.Row) error {
-	policy, err := json.Marshal(row.Policy)
-	if err != nil {
-		return fmt.Errorf("encode a policy: %w", err)
-	}
+func (s *Store) UpdateService(ctx context.Context, id uint32, change func(*service.Row) error) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
+		// This locks the row on both engines, so that what is read stays so until it is written.
+		res, err := tx.ExecContext(ctx, "UPDATE service SET name = name WHERE id = $1", id)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return cmp.Or(err, error(service.ErrNoService))
+		}
+		row, err := scanService(tx.QueryRowContext(ctx, selectService+" WHERE id = $1", id))
+		if err != nil {
+			return err
+		}
+		if err := change(&row); err != nil {
+			return err
+		}
+		policy, err := json.Marshal(row.Policy)
+		if err != nil {
+			return fmt.Errorf("encode a policy: %w", err)
+		}
 		if _, err := tx.ExecContext(ctx, "UPDATE service SET name = $1, domain = $2, locale = $3, policy = $4 WHERE id = $5",
-			row.Name, row.Domain, row.Locale, string(policy), row.ID); err != nil {
+			row.Name, row.Domain, row.Locale, string(policy), id); err != nil {
 			return err
 		}
 		return revise(ctx, tx)
 	})
 }
 
+const selectService = "SELECT id, slug, name, domain, locale, policy, created_at FROM service"
+
+func scanService(from interface{ Scan(...any) error }) (service.Row, error) {
+	var (
+		r      service.Row
+		policy string
+		at     int64
+	)
+	if err := from.Scan(&r.ID, &r.Slug, &r.Name, &r.Domain, &r.Locale, &policy, &at); err != nil {
+		return r, err
+	}
+	r.CreatedAt = time.UnixMilli(at).UTC()
+	r.Policy = service.DefaultPolicy() // what a newer version added has its default
+	return r, json.Unmarshal([]byte(policy), &r.Policy)
+}
+
 // Services implements service.Store.
 func (s *Store) Services(ctx context.Context) ([]service.Row, []service.KeyRow, error) {
 	var services []service.Row
-	err := s.each(ctx, "SELECT id, slug, name, domain, locale, policy, created_at FROM service ORDER BY id", func(rows *sql.Rows) error {
-		var (
-			r      service.Row
-			policy string
-			at     int64
-		)
-		if err := rows.Scan(&r.ID, &r.Slug, &r.Name, &r.Domain, &r.Locale, &policy, &at); err != nil {
-			return err
-		}
-		r.CreatedAt = time.UnixMilli(at).UTC()
-		r.Policy = service.DefaultPolicy() // what a newer version added has its default
+	err := s.each(ctx, selectService+" ORDER BY id", func(rows *sql.Rows) error {
+		r, err := scanService(rows)
 		services = append(services, r)
-		return json.Unmarshal([]byte(policy), &services[len(services)-1].Policy)
+		return err
 	})
 	if err != nil {
 		return nil, nil, err
@@ -186,11 +209,18 @@ func (s *Store) each(ctx context.Context, query string, scan func(*sql.Rows) err
 // AddServiceKey implements service.Store.
 func (s *Store) AddServiceKey(ctx context.Context, k service.KeyRow, at time.Time) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "UPDATE service_key SET makes = 0 WHERE service = $1", k.Service); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO service_key (service, id, wrapped, makes, indexes, created_at) VALUES ($1, $2, $3, 0, 0, $4)",
+			k.Service, k.ID, k.Wrapped, at.UnixMilli()); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO service_key (service, id, wrapped, makes, indexes, created_at) VALUES ($1, $2, $3, 1, 0, $4)",
-			k.Service, k.ID, k.Wrapped, at.UnixMilli()); err != nil {
+		return revise(ctx, tx)
+	})
+}
+
+// UseServiceKey implements service.Store.
+func (s *Store) UseServiceKey(ctx context.Context, svc uint32, id uint8) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "UPDATE service_key SET makes = CASE WHEN id = $1 THEN 1 ELSE 0 END WHERE service = $2", id, svc); err != nil {
 			return err
 		}
 		return revise(ctx, tx)
@@ -271,7 +301,7 @@ func (s *Store) AddCounters(ctx context.Context, counters []verification.Counter
 		if c := strings.Compare(string(x.Caller[:]), string(y.Caller[:])); c != 0 {
 			return c
 		}
-		return int(x.Window)<<32 - int(y.Window)<<32 + int(x.Bucket-y.Bucket)
+		return cmp.Or(cmp.Compare(x.Window, y.Window), cmp.Compare(x.Bucket, y.Bucket), cmp.Compare(x.Service, y.Service))
 	})
 	sums := make([]int64, len(counters))
 	err := s.write(ctx, func(tx *sql.Tx) error {

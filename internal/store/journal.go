@@ -65,13 +65,12 @@ func (s *Store) Unnumbered(ctx context.Context) (bool, error) {
 	return n > 0, unavailable(err)
 }
 
-// maxBatchEvents bounds the events of one batch: each operation has at most three.
-const maxBatchEvents = 3 * ledger.MaxBatch
-
 // Events returns up to limit events of a service after the place after, in order, without gaps.
 func (s *Store) Events(ctx context.Context, service uint32, after int64, limit int) ([]ledger.Event, error) {
 	var events []ledger.Event
-	err := s.each(ctx, `SELECT first, events FROM journal WHERE service = $1 AND first > $2 AND first <= $3 ORDER BY first`,
+	// A row holds the events of a batch from first on: the one in which the next event stands begins at or before it.
+	err := s.each(ctx, `SELECT first, events FROM journal WHERE service = $1
+		AND first >= (SELECT COALESCE(MAX(first), 0) FROM journal WHERE service = $1 AND first <= $2) AND first <= $3 ORDER BY first`,
 		func(rows *sql.Rows) error {
 			var first int64
 			var packed []byte
@@ -88,6 +87,6 @@ func (s *Store) Events(ctx context.Context, service uint32, after int64, limit i
 				}
 			}
 			return nil
-		}, service, after-maxBatchEvents, after+int64(limit))
+		}, service, after+1, after+int64(limit))
 	return events, err
 }

@@ -374,7 +374,7 @@ func TestSweepRemovesOnlyWhatIsStale(t *testing.T) {
 				_ = b.Do(t.Context(), increment(key(ledger.KindReply, byte(i))))
 			}
 		}
-		_, n, err := s.Sweep(t.Context(), ledger.KindReply, ledger.ID{}, func(v ledger.Value) bool { return v.(*number).n == 2 }, decode)
+		_, n, err := s.Sweep(t.Context(), ledger.KindReply, ledger.ID{}, ledger.ID{0xff}, func(v ledger.Value) bool { return v.(*number).n == 2 }, decode)
 		if n != 20 || err != nil {
 			t.Fatalf("removed %d, %v", n, err)
 		}

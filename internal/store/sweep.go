@@ -5,6 +5,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
+	"time"
 
 	"github.com/countersign/countersign/internal/ledger"
 )
@@ -12,10 +14,10 @@ import (
 // sweepAtOnce is how many rows one step of a sweep looks at.
 const sweepAtOnce = 500
 
-// Sweep looks at the rows of a kind after the id from, in order, and removes those that stale says nobody needs.
+// Sweep looks at the rows of a kind after the id from and before the id until, in order, and removes those that stale says nobody needs.
 // It returns where the next step goes on; zero when it has come to the end. Small steps keep it
-// from being noticed, and no index has to be kept for it. A row that changes meanwhile stays.
-func (s *Store) Sweep(ctx context.Context, kind ledger.Kind, from ledger.ID, stale func(ledger.Value) bool, decode ledger.Decode) (ledger.ID, int, error) {
+// from being noticed, and no index has to be kept for it. A row that changes meanwhile stays, and so does one that can't be read.
+func (s *Store) Sweep(ctx context.Context, kind ledger.Kind, from, until ledger.ID, stale func(ledger.Value) bool, decode ledger.Decode) (ledger.ID, int, error) {
 	table := kind.Table()
 	column := "id"
 	if s.postgres {
@@ -30,7 +32,7 @@ func (s *Store) Sweep(ctx context.Context, kind ledger.Kind, from ledger.ID, sta
 		last   ledger.ID
 		seen   int
 	)
-	err := s.each(ctx, "SELECT "+column+", version, record FROM "+table+" WHERE id > $1 ORDER BY id LIMIT $2", func(rows *sql.Rows) error {
+	err := s.each(ctx, "SELECT "+column+", version, record FROM "+table+" WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3", func(rows *sql.Rows) error {
 		var (
 			r          row
 			id, record []byte
@@ -40,15 +42,11 @@ func (s *Store) Sweep(ctx context.Context, kind ledger.Kind, from ledger.ID, sta
 		}
 		copy(r.id[:], id)
 		last, seen = r.id, seen+1
-		v, err := decode(kind, record)
-		if err != nil {
-			return err
-		}
-		if stale(v) {
+		if v, err := decode(kind, record); err == nil && stale(v) {
 			doomed = append(doomed, r)
 		}
 		return nil
-	}, s.id(from), sweepAtOnce)
+	}, s.id(from), s.id(until), sweepAtOnce)
 	if err != nil {
 		return from, 0, err
 	}
@@ -66,6 +64,30 @@ func (s *Store) Sweep(ctx context.Context, kind ledger.Kind, from ledger.ID, sta
 		last = ledger.ID{}
 	}
 	return last, len(doomed), err
+}
+
+// IDBefore is less than every verification's id that was made at or after a time: ids begin with it.
+func IDBefore(t time.Time) (id ledger.ID) {
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(max(0, t.UnixMilli())))
+	copy(id[:6], ms[2:])
+	return id
+}
+
+// SweepLinks forgets which messages providers mean of verifications that began before a time; their ids sort by it. It removes a
+// bounded number and returns how many.
+func (s *Store) SweepLinks(ctx context.Context, before time.Time) (int64, error) {
+	var n int64
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `DELETE FROM provider_message WHERE (provider, reference) IN
+			(SELECT provider, reference FROM provider_message WHERE id < $1 ORDER BY id LIMIT $2)`, s.id(IDBefore(before)), sweepAtOnce)
+		if err != nil {
+			return err
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
+	return n, err
 }
 
 // SweepCounters removes counters whose window nobody asks for any more, and returns how many.

@@ -8,7 +8,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/language"
 
 	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
@@ -41,6 +44,9 @@ type Begun struct {
 	FlowSecret string // shows later that a request comes from who began it
 }
 
+// maxAsked bounds, in bytes, what a message says of a device or a place: they are often the attacker's own words.
+const maxAsked = 60
+
 // maxContextText is the longest text of a request's context in bytes.
 const maxContextText = 400
 
@@ -56,16 +62,19 @@ func (e *Engine) Begin(ctx context.Context, req BeginRequest) (*Begun, error) {
 	}
 	svc := req.Service
 	now := e.ledger.Now()
+	var out answer
 	refund, err := e.callers.charge(svc, req.Caller, spendSend, now)
 	if err != nil {
-		return nil, err
+		if err := e.again(ctx, svc, req.Idempotency, err, &out); err != nil {
+			return nil, err
+		}
+		return begun(svc, out.View)
 	}
 	draft, err := newDraft(&req, now)
 	if err != nil {
 		refund()
 		return nil, err
 	}
-	var out answer
 	op := ledger.Op{
 		Keys: []ledger.Key{contactKey(svc.ID, draft.owner)}, // its own row is new
 		Lane: draft.key.Shard,
@@ -81,11 +90,15 @@ func (e *Engine) Begin(ctx context.Context, req BeginRequest) (*Begun, error) {
 	} else {
 		e.sender.Enqueue(draft.outgoing(&req, out.View))
 	}
-	flow, ok := flowSecret(svc, out.View.ID)
+	return begun(svc, out.View)
+}
+
+func begun(svc *service.Service, v View) (*Begun, error) {
+	flow, ok := flowSecret(svc, v.ID)
 	if !ok {
-		return nil, fault.As(fmt.Errorf("service %d has lost key %d", svc.ID, keyOf(out.View.ID)))
+		return nil, fault.As(fmt.Errorf("service %d has lost key %d", svc.ID, keyOf(v.ID)))
 	}
-	return &Begun{View: out.View, FlowSecret: flow}, nil
+	return &Begun{View: v, FlowSecret: flow}, nil
 }
 
 // draft is what is computed of a new verification before its rows are locked.
@@ -188,7 +201,7 @@ func (c *Contact) spendSend(share int, policy *service.Policy, at int64) error {
 
 // tooMany is the refusal of a budget; wait is in milliseconds.
 func tooMany(code, what string, wait int64) *fault.Error {
-	after := max(time.Second, (time.Duration(wait) * time.Millisecond).Round(time.Second))
+	after := max(time.Second, (time.Duration(wait+999) * time.Millisecond).Truncate(time.Second)) // never too early
 	return fault.New(fault.TooMany, code, what+" Try again in "+inWords(after)+".").WithRetry(after)
 }
 
@@ -225,7 +238,13 @@ func (d *draft) outgoing(req *BeginRequest, v View) message.Outgoing {
 
 // words says from what device and where a code was asked for.
 func (c RequestContext) words() string {
-	return strings.Join(slices.DeleteFunc([]string{c.Device, c.Place}, func(s string) bool { return s == "" }), ", ")
+	var words []string
+	for _, s := range []string{c.Device, c.Place} {
+		if s != "" {
+			words = append(words, message.Word(s, maxAsked))
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // normalise fills in what may be left out and refuses what the policy doesn't allow.
@@ -253,7 +272,7 @@ func (req *BeginRequest) normalise() error {
 	if digits < 6 && req.Purpose.NeedsSixDigits() {
 		return invalid(field, "code_too_short", fmt.Sprintf("A code for %s must have at least 6 digits; this one would have %d.", req.Purpose, digits))
 	}
-	if len(req.Locale) > 35 {
+	if _, err := language.Parse(req.Locale); len(req.Locale) > 35 || req.Locale != "" && err != nil {
 		return invalid("locale", "invalid_locale", "locale must be a language tag such as en or pt-BR.")
 	}
 	for _, s := range []string{req.Context.IP, req.Context.UserAgent, req.Context.Device, req.Context.Place, req.Context.Note} {
@@ -300,6 +319,8 @@ func (req *BeginRequest) checkDetail() error {
 		return invalid("transaction.amount", "invalid_amount", fmt.Sprintf("A transaction needs its amount as the person reads it, of at most %d characters.", maxAmount))
 	case d.Payee == "" || utf8.RuneCountInString(d.Payee) > maxPayee:
 		return invalid("transaction.payee", "invalid_payee", fmt.Sprintf("A transaction needs its payee, of at most %d characters.", maxPayee))
+	case strings.Contains(d.Payee, "://") || strings.Contains(strings.ToLower(d.Payee), "www."):
+		return invalid("transaction.payee", "invalid_payee", "A payee is a name. A message with a code holds no link.")
 	case strings.ContainsFunc(d.Amount+d.Payee, unprintable):
 		return invalid("transaction", "invalid_transaction", "Amount and payee must be plain text on one line.")
 	}
@@ -309,7 +330,7 @@ func (req *BeginRequest) checkDetail() error {
 // unprintable tells control and direction-changing characters, with which one payee could look
 // like another.
 func unprintable(r rune) bool {
-	return r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2060 && r <= 0x206f || r == 0xfeff
+	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar
 }
 
 func invalid(field, code, msg string) error {

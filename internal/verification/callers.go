@@ -5,6 +5,7 @@ package verification
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -109,13 +110,27 @@ func (s spend) String() string { return [...]string{"sends", "guesses", "alarm"}
 func callerIDs(svc *service.Service, caller Caller) []ledger.ID {
 	ids := make([]ledger.ID, 0, 3)
 	keys := svc.Ring.IndexKeys()[0]
-	for kind, v := range [...]string{caller.IP, caller.Device, caller.Session} {
+	for kind, v := range [...]string{network(caller.IP), caller.Device, caller.Session} {
 		if v != "" {
 			mac := keys.MAC(secret.LabelCaller, []byte{byte(kind)}, []byte(v))
 			ids = append(ids, ledger.ID(mac[:16]))
 		}
 	}
 	return ids
+}
+
+// network is what an address is counted by: an IPv4 address however it is written, and of IPv6 the 64 bits that one customer
+// gets whole.
+func network(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil {
+		return ip
+	}
+	if addr = addr.Unmap().WithZone(""); addr.Is4() {
+		return addr.String()
+	}
+	p, _ := addr.Prefix(64)
+	return p.String()
 }
 
 // wait is how many seconds until the window's budget has room: the count of this window and, in

@@ -5,8 +5,10 @@ package verification
 import (
 	"context"
 	"crypto/subtle"
+	"slices"
 
 	"github.com/countersign/countersign/internal/contact"
+	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/otp"
 	"github.com/countersign/countersign/internal/secret"
@@ -64,9 +66,10 @@ type Checked struct {
 // up: this try was not judged and costs nothing), Unprocessable (idempotency), Unavailable.
 func (e *Engine) Check(ctx context.Context, req CheckRequest) (*Checked, error) {
 	svc := req.Service
+	var out answer
 	id, err := e.resolve(ctx, &req)
 	if err != nil {
-		return nil, err
+		return e.checkedBefore(ctx, &req, err)
 	}
 	t, err := newTry(&req, id)
 	if err != nil {
@@ -74,15 +77,16 @@ func (e *Engine) Check(ctx context.Context, req CheckRequest) (*Checked, error) 
 	}
 	refund, err := e.callers.charge(svc, req.Caller, spendGuess, e.ledger.Now())
 	if err != nil {
-		return nil, err
+		return e.checkedBefore(ctx, &req, err)
 	}
-	var out answer
 	op := ledger.Op{
 		Keys: []ledger.Key{t.key}, Lane: t.key.Shard,
 		Apply: func(tx *ledger.Tx) error { return t.judge(tx, &out) },
 	}
 	if err := e.do(ctx, svc, req.Idempotency, op, &out); err != nil {
-		refund()
+		if notDone(err) {
+			refund()
+		}
 		return nil, err
 	}
 	if out.replayed || out.Result != WrongCode && out.Result != Superseded && out.Result != TooManyTries {
@@ -90,15 +94,32 @@ func (e *Engine) Check(ctx context.Context, req CheckRequest) (*Checked, error) 
 	} else {
 		e.callers.wrong(svc, e.ledger.Now())
 	}
+	return checked(svc, &out), nil
+}
+
+// checkedBefore answers a check that is refused now if it repeats one that was judged.
+func (e *Engine) checkedBefore(ctx context.Context, req *CheckRequest, refused error) (*Checked, error) {
+	var out answer
+	if err := e.again(ctx, req.Service, req.Idempotency, refused, &out); err != nil {
+		return nil, err
+	}
+	return checked(req.Service, &out), nil
+}
+
+func checked(svc *service.Service, out *answer) *Checked {
 	c := &Checked{View: out.View, Result: out.Result}
 	switch out.Result {
 	case Granted:
 		c.DeviceToken = deviceToken(svc, out.Owner, out.Epoch)
 	case Unclear:
-		c.Typed, c.TypedDigits = otp.TypedKind(out.Typed), t.typed.Digits
+		c.Typed, c.TypedDigits = otp.TypedKind(out.Typed), out.Digits
 	}
-	return c, nil
+	return c
 }
+
+// notDone tells whether an operation that failed has surely changed nothing. After an unknown outcome it may have been judged or
+// written down, so what it cost stays spent.
+func notDone(err error) bool { return fault.As(err).Code != ledger.OutcomeUnknown }
 
 // resolve finds the verification that is meant when only the contact is named: the latest pending.
 func (e *Engine) resolve(ctx context.Context, req *CheckRequest) (ledger.ID, error) {
@@ -109,11 +130,15 @@ func (e *Engine) resolve(ctx context.Context, req *CheckRequest) (ledger.ID, err
 	if err != nil {
 		return ledger.ID{}, err
 	}
-	c, ok := v.(*Contact)
-	if !ok || len(c.Alive) == 0 {
-		return ledger.ID{}, errNotFound
+	if c, ok := v.(*Contact); ok {
+		now := e.ledger.Now().UnixMilli()
+		for _, p := range slices.Backward(c.Alive) {
+			if p.ExpiresAt > now { // one that is over may not have been ended yet
+				return p.ID, nil
+			}
+		}
 	}
-	return c.Alive[len(c.Alive)-1].ID, nil
+	return ledger.ID{}, errNotFound
 }
 
 // try is what is computed of a check before its row is locked.
@@ -171,7 +196,7 @@ func (t *try) judge(tx *ledger.Tx, out *answer) error {
 	} else {
 		out.Result = pastResult(r)
 	}
-	out.Typed, out.Epoch, out.Owner = uint8(t.typed.Kind), c.Epoch, r.ContactID
+	out.Typed, out.Digits, out.Epoch, out.Owner = uint8(t.typed.Kind), t.typed.Digits, c.Epoch, r.ContactID
 	out.View = viewOf(t.key.ID, r, masked, at)
 	return nil
 }

@@ -3,6 +3,7 @@
 package verification
 
 import (
+	"context"
 	"crypto/subtle"
 	"fmt"
 
@@ -19,6 +20,7 @@ type answer struct {
 	Typed    uint8     `cbor:"3,keyasint,omitempty"`
 	Epoch    uint32    `cbor:"4,keyasint,omitempty"` // of the device token that came with a grant
 	Owner    ledger.ID `cbor:"5,keyasint,omitzero"`  // likewise
+	Digits   int       `cbor:"6,keyasint,omitempty"` // how many were typed, when that was unclear
 	replayed bool
 }
 
@@ -49,6 +51,15 @@ func replayable(svc *service.Service, idem Idempotency, op ledger.Op, out *answe
 		return nil
 	}
 	return op
+}
+
+// again answers a request that is refused now, if it is the repeat of one that was carried out: the first may have spent
+// the last of a budget, or ended what it named. Without such an answer the refusal stands.
+func (e *Engine) again(ctx context.Context, svc *service.Service, idem Idempotency, refused error, out *answer) error {
+	if idem.Key == "" {
+		return refused
+	}
+	return e.ledger.Do(ctx, replayable(svc, idem, ledger.Op{Apply: func(*ledger.Tx) error { return refused }}, out))
 }
 
 func replay(svc *service.Service, id ledger.ID, before *Reply, body []byte, out *answer) error {

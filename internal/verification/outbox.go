@@ -54,7 +54,7 @@ func (m *Message) settle(rep message.Report, at int64) ledger.EventKind {
 		m.Status, m.WakeAt = MessageFail, 0
 		return EventMessageFailed
 	default:
-		m.Passes++
+		m.Passes = min(m.Passes, 254) + 1
 		m.WakeAt = at + rep.RetryIn.Milliseconds()
 		return 0
 	}
@@ -125,7 +125,7 @@ func (e *Engine) Wake(ctx context.Context, limit int) (int, error) {
 		return 0, err
 	}
 	// Together, so that they share batches.
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group // the failure of one must not cut off the others
 	group.SetLimit(wakeTogether)
 	for _, key := range keys {
 		group.Go(func() error { return e.wake(ctx, key) })

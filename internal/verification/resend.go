@@ -34,12 +34,15 @@ func (e *Engine) Resend(ctx context.Context, req ResendRequest) (*View, error) {
 	if _, err := keysOf(svc, req.ID); err != nil {
 		return nil, err
 	}
+	var out answer
 	refund, err := e.callers.charge(svc, req.Caller, spendSend, e.ledger.Now())
 	if err != nil {
-		return nil, err
+		if err := e.again(ctx, svc, req.Idempotency, err, &out); err != nil {
+			return nil, err
+		}
+		return &out.View, nil
 	}
 	var (
-		out  answer
 		next message.Outgoing
 		key  = rowKey(svc.ID, req.ID)
 	)
@@ -49,7 +52,7 @@ func (e *Engine) Resend(ctx context.Context, req ResendRequest) (*View, error) {
 		return err
 	}}
 	if err := e.do(ctx, svc, req.Idempotency, op, &out); err != nil {
-		if fault.As(err).Kind != fault.TooMany {
+		if notDone(err) && fault.As(err).Kind != fault.TooMany {
 			refund()
 		}
 		return nil, err

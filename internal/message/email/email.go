@@ -162,12 +162,15 @@ func (p *Provider) connect(ctx context.Context) (conn *smtp.Client, reused bool,
 
 func (p *Provider) keep(conn *smtp.Client, well bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !well || len(p.idle) >= maxIdle {
-		_ = p.client.CloseWithSMTPClient(conn)
-		return
+	full := len(p.idle) >= maxIdle
+	if well && !full {
+		p.idle = append(p.idle, idle{conn, time.Now()})
 	}
-	p.idle = append(p.idle, idle{conn, time.Now()})
+	p.mu.Unlock()
+	if !well || full {
+		_ = p.client.CloseWithSMTPClient(conn) // says QUIT first, which may take a while
+		_ = conn.Close()
+	}
 }
 
 // answered tells whether the server answered with a code of its own.
@@ -181,7 +184,7 @@ func answered(err error) bool {
 func classify(err error) *message.SendError {
 	var e *mail.SendError
 	if !errors.As(err, &e) || e.ErrorCode() == 0 {
-		if strings.Contains(err.Error(), "535") || strings.Contains(strings.ToLower(err.Error()), "auth") {
+		if text := strings.ToLower(err.Error()); !strings.Contains(text, "authority") && (strings.Contains(text, "535") || strings.Contains(text, "auth")) {
 			return &message.SendError{Outcome: message.Misconfigured, Code: "535", Err: errors.New("the mail server refuses our user name and password")}
 		}
 		return &message.SendError{Outcome: message.TryLater, Code: "unreachable", Err: fmt.Errorf("the mail server can't be reached: %T", err)}

@@ -140,7 +140,7 @@ func (p *Provider) read(res *http.Response, body []byte) (message.Sent, error) {
 	if taken {
 		return message.Sent{Reference: pointer(doc, p.cfg.ID)}, nil
 	}
-	failure := &message.SendError{Code: code[:min(len(code), 32)], Err: fmt.Errorf("the gateway answered %d", res.StatusCode)}
+	failure := &message.SendError{Code: message.Word(code, message.MaxWord), Err: fmt.Errorf("the gateway answered %d", res.StatusCode)}
 	if s, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && s >= 0 {
 		failure.RetryIn = min(time.Duration(s)*time.Second, time.Minute)
 	}
@@ -209,7 +209,10 @@ func (p *Provider) ParseReceipt(target string, header http.Header, body []byte) 
 	if err != nil {
 		return rec, false, err
 	}
-	rec = message.Receipt{Provider: p.cfg.Name, Reference: get(p.cfg.Receipt.ID), Network: clip(get(p.cfg.Receipt.Network)), Code: clip(get(p.cfg.Receipt.ErrorCode))}
+	rec = message.Receipt{
+		Provider: p.cfg.Name, Reference: message.Word(get(p.cfg.Receipt.ID), message.MaxReference),
+		Network: message.Word(get(p.cfg.Receipt.Network), message.MaxWord), Code: message.Word(get(p.cfg.Receipt.ErrorCode), message.MaxWord),
+	}
 	status := get(p.cfg.Receipt.Status)
 	if rec.Reference == "" || status == "" {
 		return rec, false, fault.New(fault.Invalid, "invalid_receipt", "The receipt names no message or no status.")
@@ -240,12 +243,14 @@ func (p *Provider) ParseInbound(target string, header http.Header, body []byte) 
 	return in, nil
 }
 
-func clip(s string) string { return s[:min(len(s), 32)] }
-
 // open authenticates a call and returns how its fields are read.
 func (c *Callback) open(req call) (func(field string) string, error) {
 	u, err := url.Parse(req.url)
-	if err != nil || c.Auth == "" || !c.authentic(req, u) {
+	if err != nil || c.Auth == "" {
+		return nil, errCallback
+	}
+	authentic, whole := c.authentic(req, u)
+	if !authentic {
 		return nil, errCallback
 	}
 	if strings.Contains(req.header.Get("Content-Type"), "json") {
@@ -259,7 +264,10 @@ func (c *Callback) open(req call) (func(field string) string, error) {
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "invalid_callback", "The callback's body is not a form.")
 	}
-	query := u.Query()
+	query := url.Values{}
+	if whole { // a signature over the body alone says nothing of the query
+		query = u.Query()
+	}
 	return func(field string) string {
 		if field == "" {
 			return ""
@@ -271,18 +279,19 @@ func (c *Callback) open(req call) (func(field string) string, error) {
 	}, nil
 }
 
-func (c *Callback) authentic(req call, u *url.URL) bool {
+// authentic tells whether the gateway made the call, and whether that covers the URL, too.
+func (c *Callback) authentic(req call, u *url.URL) (authentic, whole bool) {
 	same := func(a string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(c.Secret)) == 1 }
 	switch c.Auth {
 	case "token":
 		if c.Header == "" {
-			return same(u.Query().Get("token"))
+			return same(u.Query().Get("token")), true
 		}
-		return same(strings.TrimPrefix(req.header.Get(c.Header), "Bearer "))
+		return same(strings.TrimPrefix(req.header.Get(c.Header), "Bearer ")), true
 	case "basic":
 		r := http.Request{Header: req.header}
 		_, password, ok := r.BasicAuth()
-		return ok && same(password)
+		return ok && same(password), true
 	case "hmac-sha1":
 		return c.signed(sha1.New, req)
 	default:
@@ -292,12 +301,12 @@ func (c *Callback) authentic(req call, u *url.URL) bool {
 
 // signed checks a signature over the body, in hexadecimal or base64, with or without "sha256=" in front; or, as Twilio signs
 // forms, over the URL followed by the sorted parameters.
-func (c *Callback) signed(h func() hash.Hash, req call) bool {
+func (c *Callback) signed(h func() hash.Hash, req call) (authentic, whole bool) {
 	given := req.header.Get(c.Header)
 	if i := strings.IndexByte(given, '='); i > 0 && i < 8 {
 		given = given[i+1:]
 	}
-	texts := []string{string(req.body)}
+	texts := []string{string(req.body)} // the second covers the URL
 	if form, err := url.ParseQuery(string(req.body)); err == nil {
 		text := req.url
 		for _, k := range keys(form) {
@@ -305,13 +314,13 @@ func (c *Callback) signed(h func() hash.Hash, req call) bool {
 		}
 		texts = append(texts, text)
 	}
-	good := 0
-	for _, text := range texts {
+	var good [2]int
+	for i, text := range texts {
 		mac := hmac.New(h, []byte(c.Secret))
 		mac.Write([]byte(text))
 		sum := mac.Sum(nil)
-		good |= subtle.ConstantTimeCompare([]byte(given), []byte(hex.EncodeToString(sum)))
-		good |= subtle.ConstantTimeCompare([]byte(given), []byte(base64.StdEncoding.EncodeToString(sum)))
+		good[i] |= subtle.ConstantTimeCompare([]byte(given), []byte(hex.EncodeToString(sum)))
+		good[i] |= subtle.ConstantTimeCompare([]byte(given), []byte(base64.StdEncoding.EncodeToString(sum)))
 	}
-	return good == 1
+	return good[0]|good[1] == 1, good[1] == 1
 }

@@ -27,3 +27,6 @@ CREATE TABLE activity (
     PRIMARY KEY (id, service, shard)
 ) WITHOUT ROWID;
 CREATE INDEX account_wake ON account (wake_at) WHERE wake_at IS NOT NULL;
+
+-- Links to messages leave with their verifications, whose ids sort by time.
+CREATE INDEX provider_message_id ON provider_message (id);
