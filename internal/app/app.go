@@ -94,7 +94,7 @@ func (a *App) open(ctx context.Context) error {
 	if ahead := time.Until(floor); ahead > time.Hour {
 		a.opt.Log.Warn("this machine's clock is behind the latest time in the database; time stands still until it has caught up", "by", ahead.Round(time.Second))
 	}
-	a.ledger = ledger.New(a.store, ledger.Options{Lanes: a.store.Lanes(), Decode: verification.DecodeRow, Offset: a.opt.Offset, Floor: floor})
+	a.ledger = ledger.New(a.store, ledger.Options{Decode: verification.DecodeRow, Offset: a.opt.Offset, Floor: floor})
 	if a.registry, err = service.NewRegistry(ctx, a.store, a.opt.Master); err != nil {
 		return err
 	}

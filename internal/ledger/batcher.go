@@ -19,14 +19,13 @@ import (
 // Limits of a Batcher.
 const (
 	MaxBatch   = 256  // operations in one batch
-	MaxQueue   = 4096 // operations that wait in one lane; one more is refused with 503
+	MaxQueue   = 4096 // operations that wait; one more is refused with 503
 	maxReruns  = 8    // of a batch that lost races, before its operations run one by one
 	runTimeout = 10 * time.Second
 )
 
 // Options of a Batcher.
 type Options struct {
-	Lanes  int                  // batches under way at once; at least 1
 	Decode Decode               // of records
 	Offset func() time.Duration // added to the database's clock; nil: nothing (tests move time with it)
 	Floor  time.Time            // time never goes below this: the latest time written down before the start
@@ -36,7 +35,7 @@ type Options struct {
 type Batcher struct {
 	backend Backend
 	opt     Options
-	lanes   []chan *pending
+	queue   chan *pending
 	latest  atomic.Int64            // the latest time that a decision was made at, Unix milliseconds
 	reading atomic.Pointer[reading] // of the database's clock; nil: none yet
 	stats   Stats
@@ -61,14 +60,10 @@ type pending struct {
 
 // New starts a Batcher over backend. Close it before the backend.
 func New(backend Backend, opt Options) *Batcher {
-	b := &Batcher{backend: backend, opt: opt, quit: make(chan struct{}), ended: make(chan struct{})}
+	b := &Batcher{backend: backend, opt: opt, queue: make(chan *pending, MaxQueue), quit: make(chan struct{}), ended: make(chan struct{})}
 	b.pool.New = func() any { return &pending{done: make(chan struct{}, 1)} }
 	b.latest.Store(opt.Floor.UnixMilli())
-	for range max(1, opt.Lanes) {
-		lane := make(chan *pending, MaxQueue)
-		b.lanes = append(b.lanes, lane)
-		b.wg.Go(func() { b.run(lane) })
-	}
+	b.wg.Go(b.run)
 	return b
 }
 
@@ -150,21 +145,21 @@ func (b *Batcher) Do(ctx context.Context, op Op) error {
 	default:
 	}
 	select {
-	case b.lanes[int(op.Lane)%len(b.lanes)] <- p:
+	case b.queue <- p:
 	default:
 		return errOverloaded
 	}
 	select {
 	case <-p.done:
 	case <-b.ended:
-		// Queued while the lanes stopped: either one took it as its last, or nobody ever will.
+		// Queued while the batches stopped: either the last one took it, or nobody ever will.
 		select {
 		case <-p.done:
 		default:
 			return errStopping
 		}
 	case <-ctx.Done():
-		// p stays with its lane and is never reused: its batch may be under way.
+		// p is never reused: its batch may be under way.
 		return fault.New(fault.Unavailable, OutcomeUnknown, "This took too long. Ask again with the same idempotency key to learn what happened.").
 			WithRetry(time.Second).WithCause(ctx.Err())
 	}
@@ -183,31 +178,33 @@ var (
 	errOverloaded = fault.New(fault.Unavailable, "overloaded", "There is too much to do right now. Ask again in a moment.").WithRetry(time.Second)
 )
 
-func (b *Batcher) run(lane chan *pending) {
+// run is the one goroutine that runs batches. A second one would halve them, and on both databases a batch costs much the same
+// whatever is in it.
+func (b *Batcher) run() {
 	batch := make([]*pending, 0, MaxBatch)
 	for {
 		batch = batch[:0]
 		select {
-		case p := <-lane:
+		case p := <-b.queue:
 			batch = append(batch, p)
 		case <-b.quit:
 			// One last look: what was queued before the stop is answered.
 			select {
-			case p := <-lane:
+			case p := <-b.queue:
 				batch = append(batch, p)
 			default:
 				return
 			}
 		}
-		batch = b.serve(fill(batch, lane))
+		batch = b.serve(b.fill(batch))
 	}
 }
 
 // fill adds what else has queued up, without waiting.
-func fill(batch []*pending, lane chan *pending) []*pending {
+func (b *Batcher) fill(batch []*pending) []*pending {
 	for len(batch) < MaxBatch {
 		select {
-		case p := <-lane:
+		case p := <-b.queue:
 			batch = append(batch, p)
 		default:
 			return batch

@@ -98,15 +98,12 @@ type Decode func(kind Kind, record []byte) (Value, error)
 
 // Op is one change. Keys are the rows that it reads; their owners come along, unless it is Alone and does
 // not need them. A row that it puts without having named it must be new: if it isn't, the batch is undone.
-// Lane groups operations on the same rows (a contact's shard bits), so that a node
-// folds them in one batch instead of letting two batches wait for each other.
 //
 // Apply decides. It must be pure but for what it sets through its closure: it may run several
 // times (a batch that lost a race runs again), and each run starts from nothing. When it returns
 // an error, nothing of this operation is written and the error is the operation's answer.
 type Op struct {
 	Keys  []Key
-	Lane  uint16
 	Alone bool
 	Apply func(tx *Tx) error
 }

@@ -74,7 +74,7 @@ func start(t *testing.T, m *memory) *ledger.Batcher {
 	if m.clock.IsZero() {
 		m.clock = time.Now()
 	}
-	b := ledger.New(m, ledger.Options{Lanes: 1, Decode: func(_ ledger.Kind, r []byte) (ledger.Value, error) { return value(r[0]), nil }})
+	b := ledger.New(m, ledger.Options{Decode: func(_ ledger.Kind, r []byte) (ledger.Value, error) { return value(r[0]), nil }})
 	t.Cleanup(b.Close)
 	return b
 }

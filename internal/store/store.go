@@ -37,7 +37,6 @@ type engine interface {
 type Store struct {
 	engine
 	postgres bool
-	lanes    int
 }
 
 // Options of Open.
@@ -56,21 +55,17 @@ func Open(ctx context.Context, url string, opt Options) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Store{engine: db, lanes: 1}, nil
+		return &Store{engine: db}, nil
 	case "postgres", "postgresql":
 		db, err := postgres.Open(ctx, url, opt.MaxConns)
 		if err != nil {
 			return nil, err
 		}
-		return &Store{engine: db, postgres: true, lanes: min(2, max(1, db.MaxConns()-1))}, nil
+		return &Store{engine: db, postgres: true}, nil
 	default:
 		return nil, fault.New(fault.Invalid, "invalid_database_url", "The database is named by sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME.").WithField("database")
 	}
 }
-
-// Lanes is how many batches may be under way at once: SQLite has one writer; on PostgreSQL a second
-// batch fills while the first is being synced, and more would only make batches smaller.
-func (s *Store) Lanes() int { return s.lanes }
 
 // Migrate brings the schema up to date. Several nodes may start at once: one does it, the others
 // wait.

@@ -62,7 +62,7 @@ func open(t *testing.T, url string, opt store.Options) *store.Store {
 }
 
 func batcher(t *testing.T, s *store.Store) *ledger.Batcher {
-	b := ledger.New(s, ledger.Options{Lanes: s.Lanes(), Decode: decode})
+	b := ledger.New(s, ledger.Options{Decode: decode})
 	t.Cleanup(b.Close)
 	return b
 }
@@ -126,7 +126,6 @@ func TestIncrementsAreNeverLost(t *testing.T) {
 			wg.Go(func() {
 				for i := range each {
 					op := increment(key(ledger.Kind(1+i%3), byte(i%2)))
-					op.Lane = uint16(w)
 					if err := nodes[w%len(nodes)].Do(t.Context(), op); err != nil {
 						t.Errorf("increment: %v (%v)", err, errors.Unwrap(err))
 						return

@@ -77,7 +77,6 @@ func (e *Engine) Begin(ctx context.Context, req BeginRequest) (*Begun, error) {
 	}
 	op := ledger.Op{
 		Keys: []ledger.Key{contactKey(svc.ID, draft.owner)}, // its own row is new
-		Lane: draft.key.Shard,
 		Apply: func(tx *ledger.Tx) error {
 			return draft.begin(tx, &req, &out)
 		},

@@ -20,7 +20,7 @@ func (e *Engine) Cancel(ctx context.Context, svc *service.Service, id ledger.ID)
 	}
 	var out View
 	key := rowKey(svc.ID, id)
-	err := e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Lane: key.Shard, Apply: func(tx *ledger.Tx) error {
+	err := e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
 		r, c, ok := load(tx, key)
 		if !ok {
 			return errNotFound
@@ -64,7 +64,7 @@ func (e *Engine) Disown(ctx context.Context, svc *service.Service, to contact.Co
 		}
 		ended := 0
 		var missed bool
-		err := e.ledger.Do(ctx, ledger.Op{Keys: keys, Lane: owner.Shard, Apply: func(tx *ledger.Tx) error {
+		err := e.ledger.Do(ctx, ledger.Op{Keys: keys, Apply: func(tx *ledger.Tx) error {
 			c, ended = loadContact(tx, owner), 0
 			// One that began since the row was read is ended in another round: its row isn't locked.
 			if missed = slices.ContainsFunc(c.Alive, func(p Place) bool { return !slices.Contains(keys, rowKey(svc.ID, p.ID)) }); missed {

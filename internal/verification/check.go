@@ -80,7 +80,7 @@ func (e *Engine) Check(ctx context.Context, req CheckRequest) (*Checked, error) 
 		return e.checkedBefore(ctx, &req, err)
 	}
 	op := ledger.Op{
-		Keys: []ledger.Key{t.key}, Lane: t.key.Shard,
+		Keys:  []ledger.Key{t.key},
 		Apply: func(tx *ledger.Tx) error { return t.judge(tx, &out) },
 	}
 	if err := e.do(ctx, svc, req.Idempotency, op, &out); err != nil {

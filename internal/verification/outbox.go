@@ -20,7 +20,7 @@ var _ message.Outbox = (*Engine)(nil)
 // Report implements message.Outbox: it writes down what became of a message.
 func (e *Engine) Report(ctx context.Context, rep message.Report) error {
 	key := rep.Ref.Row
-	return e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Lane: key.Shard, Alone: true, Apply: func(tx *ledger.Tx) error {
+	return e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Alone: true, Apply: func(tx *ledger.Tx) error {
 		r, ok := tx.Get(key).(*Record)
 		if !ok || rep.Ref.Number >= len(r.Messages) {
 			return nil // removed since: nobody is waiting for it
@@ -74,7 +74,7 @@ func (m *Message) note(attempts []message.Attempt) {
 // twice or out of order (delivered, then sent) changes nothing.
 func (e *Engine) Receive(ctx context.Context, ref message.Ref, rec message.Receipt) error {
 	key := ref.Row
-	return e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Lane: key.Shard, Alone: true, Apply: func(tx *ledger.Tx) error {
+	return e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Alone: true, Apply: func(tx *ledger.Tx) error {
 		r, ok := tx.Get(key).(*Record)
 		if !ok || ref.Number >= len(r.Messages) {
 			return nil
@@ -141,7 +141,7 @@ func (e *Engine) wake(ctx context.Context, key ledger.Key) error {
 		return nil
 	}
 	var due []message.Outgoing
-	err := e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Lane: key.Shard, Apply: func(tx *ledger.Tx) error {
+	err := e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
 		due = due[:0]
 		r, c, ok := load(tx, key)
 		if !ok || r.Status != Pending {

@@ -46,7 +46,7 @@ func (e *Engine) Resend(ctx context.Context, req ResendRequest) (*View, error) {
 		next message.Outgoing
 		key  = rowKey(svc.ID, req.ID)
 	)
-	op := ledger.Op{Keys: []ledger.Key{key}, Lane: key.Shard, Apply: func(tx *ledger.Tx) error {
+	op := ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
 		var err error
 		next, err = req.decide(tx, key, &out)
 		return err

@@ -117,7 +117,7 @@ func TestNoReplyBeforeTheSync(t *testing.T) {
 	if err := s.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b := ledger.New(s, ledger.Options{Lanes: s.Lanes(), Decode: func(_ ledger.Kind, r []byte) (ledger.Value, error) { return count(r[0]), nil }})
+	b := ledger.New(s, ledger.Options{Decode: func(_ ledger.Kind, r []byte) (ledger.Value, error) { return count(r[0]), nil }})
 	defer b.Close()
 	for range 50 {
 		_, before := d.state()
