@@ -64,6 +64,7 @@ type App struct {
 // New opens the database, checks the master key against it, brings the schema up to date and listens.
 // Nothing is served before Run.
 func New(ctx context.Context, opt Options) (*App, error) {
+	setMemory()
 	a := &App{opt: opt, stopping: make(chan struct{})}
 	a.background, a.endJobs = context.WithCancel(context.Background())
 	if err := a.open(ctx); err != nil {
