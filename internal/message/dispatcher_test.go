@@ -210,7 +210,7 @@ func TestTexts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := base
 		svc := *base.Service
-		svc.Name = rapid.StringMatching(`[A-Za-z0-9 ]{1,11}`).Draw(t, "name")
+		svc.Name = rapid.StringMatching(`[A-Za-z ]{1,8}[0-9]{0,3}`).Draw(t, "name")
 		svc.Domain = rapid.SampledFrom([]string{"", "acme.example", strings.Repeat("long-name.", 15) + "example"}).Draw(t, "domain")
 		o.Service = &svc
 		o.Purpose = rapid.SampledFrom(service.Purposes()).Draw(t, "purpose")

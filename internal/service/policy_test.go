@@ -57,3 +57,18 @@ func TestLifetimes(t *testing.T) {
 		}
 	}
 }
+
+// A service's name stands in every message: it can't look like a code, nor break a mail's header.
+// Keeps: A.3
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for name, good := range map[string]bool{
+		"Acme": true, "Acme 24": true, "Bücher": true, "A & B": true, "3M": true,
+		"": false, "twelve chars": false, "000000": false, "Acme 4711": false, "A\"B": false, `A\`: false, "<A>": false, "A\nB": false,
+	} {
+		row := service.Row{Slug: "acme", Name: name, Locale: "en", Policy: service.DefaultPolicy()}
+		if err := row.Validate(); (err == nil) != good {
+			t.Errorf("the name %q: %v", name, err)
+		}
+	}
+}

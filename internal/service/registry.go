@@ -361,6 +361,9 @@ func (row *Row) Validate() error {
 	if n := utf8.RuneCountInString(row.Name); n < 1 || n > MaxName || strings.ContainsFunc(row.Name, func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune(`"\<>`, r) }) {
 		add("name", fmt.Sprintf("name must have 1 to %d characters, none of them \", \\\\, < or >: it stands in every message.", MaxName))
 	}
+	if longNumber.MatchString(row.Name) {
+		add("name", "name must not have four digits in a row: in a message they would look like the code.")
+	}
 	if row.Domain != "" && !domainForm.MatchString(row.Domain) {
 		add("domain", "domain must be a host name such as acme.example, without https:// and without a path.")
 	}
@@ -372,5 +375,7 @@ func (row *Row) Validate() error {
 	}
 	return fault.Join(problems...)
 }
+
+var longNumber = regexp.MustCompile(`\p{Nd}{4}`)
 
 var domainForm = regexp.MustCompile(`^(localhost|([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63})$`)
