@@ -150,3 +150,40 @@ func TestLinksAreSwept(t *testing.T) {
 		}
 	})
 }
+
+// Each kind of row is written, changed, read and, where it wakes, found when it is due, on both engines.
+func TestEveryKindOfRow(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		b := batcher(t, open(t, url, store.Options{}))
+		for kind := ledger.Kind(1); kind < ledger.Kinds; kind++ {
+			k := key(kind, byte(kind))
+			for want := uint64(1); want <= 3; want++ {
+				op := increment(k)
+				inner := op.Apply
+				op.Apply = func(tx *ledger.Tx) error {
+					if err := inner(tx); err != nil {
+						return err
+					}
+					v, _ := tx.Get(k).(*number)
+					v.wake = int64(kind) // long ago
+					tx.Put(k, v)
+					return nil
+				}
+				if err := b.Do(t.Context(), op); err != nil {
+					t.Fatal(kind.Table(), err)
+				}
+				if got := numberOf(t, b, k); got != want {
+					t.Fatalf("%s counts %d, want %d", kind.Table(), got, want)
+				}
+			}
+			if !kind.Wakes() {
+				continue
+			}
+			due, err := b.Due(t.Context(), kind, 10)
+			if err != nil || len(due) != 1 || due[0] != k {
+				t.Fatalf("due in %s: %v, %v", kind.Table(), due, err)
+			}
+		}
+	})
+}
