@@ -152,6 +152,9 @@ func TestKill(t *testing.T) {
 		g := newGateway(t)
 		p := newProgram(t, database, g)
 		key := p.run("", "apikey", "create", "acme", "--name", "test", "--config", p.config)
+		// No budget may slow the load down.
+		p.run("", "service", "set", "acme", "--policy", `{"contact_sends":{"hour":100,"day":100},"contact_alive":20,"contact_alive_reserved":0}`, "--config", p.config)
+		areas := []int{206, 212, 303, 305, 312, 404, 415, 512, 617, 702}
 		var mu sync.Mutex
 		begun, approved := map[string]bool{}, map[string]bool{}
 		for range kills {
@@ -163,7 +166,7 @@ func TestKill(t *testing.T) {
 			for range 12 {
 				load.Go(func() {
 					for ctx.Err() == nil {
-						v, err := c.Begin(ctx, client.BeginRequest{To: fmt.Sprintf("+1415555%04d", 100+rand.N(100)), Purpose: "sign_in"})
+						v, err := c.Begin(ctx, client.BeginRequest{To: fmt.Sprintf("+1%d555%04d", areas[rand.N(len(areas))], 100+rand.N(100)), Purpose: "sign_in"})
 						if err != nil {
 							continue
 						}

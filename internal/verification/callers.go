@@ -104,6 +104,7 @@ func (c *Callers) charge(svc *service.Service, caller Caller, what spend, now ti
 	}, nil
 }
 
+// String implements [fmt.Stringer].
 func (s spend) String() string { return [...]string{"sends", "guesses", "alarm"}[s] }
 
 // callerIDs are the keyed hashes of what the caller is known by.
