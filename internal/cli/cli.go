@@ -46,6 +46,7 @@ type call struct {
 	text       map[string]*string
 }
 
+// String defines a flag that is the command's own.
 func (c *call) String(name, value, usage string) { c.text[name] = c.FlagSet.String(name, value, usage) }
 func (c *call) get(name string) string           { return *c.text[name] }
 
