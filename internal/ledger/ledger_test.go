@@ -192,6 +192,20 @@ func TestTimeOnlyGoesForward(t *testing.T) {
 	}
 }
 
+// A node whose own clock is off goes by the database's, once it has read it.
+// Keeps: S10
+func TestTheDatabasesClockCounts(t *testing.T) {
+	t.Parallel()
+	behind := time.Now().Add(-time.Hour)
+	b := start(t, &memory{clock: behind})
+	if err := b.Do(t.Context(), add(1)); err != nil {
+		t.Fatal(err)
+	}
+	if off := b.Now().Sub(behind); off < -time.Millisecond || off > time.Minute { // times are cut to milliseconds
+		t.Fatalf("the node is %v away from the database's clock", off)
+	}
+}
+
 // What is packed is unpacked; a changed entry has another commitment, and an erased one keeps its own.
 func TestEventsArePackedAndCommittedTo(t *testing.T) {
 	t.Parallel()
