@@ -26,10 +26,17 @@ func (e *Engine) Report(ctx context.Context, rep message.Report) error {
 			return nil // removed since: nobody is waiting for it
 		}
 		m := &r.Messages[rep.Ref.Number]
+		at := r.clock(tx.Now())
+		if m.SentAt > 0 && len(m.Attempts) == 0 && m.ReceiptAt > 0 {
+			// The provider's receipt overtook this report: what is settled stays, but who carried it is still news.
+			m.note(rep.Attempts)
+			r.UpdatedAt = at
+			tx.Put(key, r)
+			return nil
+		}
 		if m.SentAt > 0 || m.Status == MessageFail {
 			return nil // reported before
 		}
-		at := r.clock(tx.Now())
 		m.note(rep.Attempts)
 		kind := m.settle(rep, at)
 		r.UpdatedAt = at

@@ -247,3 +247,20 @@ func TestCallersAreCountedByNetwork(t *testing.T) {
 		}
 	}
 }
+
+// A receipt that comes before our own note of the sending changes nothing about who carried the message.
+func TestAReceiptThatOvertakesTheReport(t *testing.T) {
+	w := onSQLite(t, nil)
+	b := w.begin(nil)
+	ref := w.phone.last(t).Ref
+	must(t, w.engine.Receive(t.Context(), ref, message.Receipt{Provider: "gw", Reference: "r1", Delivered: true}))
+	report := message.Report{Ref: ref, Sent: true, Attempts: []message.Attempt{{Provider: "gw", Reference: "r1", Outcome: message.Accepted}}}
+	for range 2 {
+		must(t, w.engine.Report(t.Context(), report))
+	}
+	v, err := w.engine.Status(t.Context(), w.svc, b.ID)
+	must(t, err)
+	if m := v.Messages[0]; m.Status != verification.Delivered || len(m.Attempts) != 1 || m.Attempts[0].Provider != "gw" {
+		t.Fatalf("the message: %+v", m)
+	}
+}
