@@ -85,7 +85,7 @@ func (a *App) open(ctx context.Context) error {
 	if a.store, err = OpenStore(ctx, a.opt.Config); err != nil {
 		return err
 	}
-	if err := Prepare(ctx, a.store, a.opt.Master); err != nil {
+	if err := prepare(ctx, a.store, a.opt.Master); err != nil {
 		return err
 	}
 	floor, err := a.store.LatestTime(ctx)
@@ -112,19 +112,15 @@ func OpenStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
 
 const factMaster = "master_key_fingerprint"
 
-// Prepare brings the schema up to date, but first refuses a master key that isn't the database's: then nothing was written. Of a
+// prepare brings the schema up to date, but first refuses a master key that isn't the database's: then nothing was written. Of a
 // fresh database the first key that comes is the one.
-func Prepare(ctx context.Context, s *store.Store, m secret.Master) error {
+func prepare(ctx context.Context, s *store.Store, m secret.Master) error {
 	fresh, err := s.Fresh(ctx)
 	if err != nil {
 		return err
 	}
 	if !fresh {
-		print, err := s.Fact(ctx, factMaster)
-		if err != nil {
-			return err
-		}
-		if err := checkMaster(print, m); print != "" && err != nil {
+		if err := CheckMaster(ctx, s, m); err != nil {
 			return err
 		}
 	}
@@ -140,15 +136,11 @@ func CheckMaster(ctx context.Context, s *store.Store, m secret.Master) error {
 	if err != nil {
 		return err
 	}
-	return checkMaster(print, m)
-}
-
-func checkMaster(print string, m secret.Master) error {
-	if print == m.Fingerprint() {
-		return nil
+	if print != m.Fingerprint() {
+		return fault.New(fault.Conflict, "wrong_master_key",
+			"This master key ("+m.Fingerprint()+") is not the one that this database was made with ("+print+"). Nothing was changed. Give the right master-key-file.")
 	}
-	return fault.New(fault.Conflict, "wrong_master_key",
-		"This master key ("+m.Fingerprint()+") is not the one that this database was made with ("+print+"). Nothing was changed. Give the right master-key-file.")
+	return nil
 }
 
 // LoadMaster reads the master key that the configuration names. dataPath is the folder of an SQLite

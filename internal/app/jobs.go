@@ -9,7 +9,6 @@ import (
 
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
-	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/verification"
 )
 
@@ -102,7 +101,8 @@ func (s *sweeper) step(ctx context.Context) error {
 	now := s.app.ledger.Now()
 	keep := time.Duration(s.app.opt.Config.Int("keep-days")) * 24 * time.Hour
 	// What began later than keep ago has not been over for as long.
-	until := store.IDBefore(now.Add(-keep))
+	old := verification.FirstID(now.Add(-keep))
+	until := old
 	if s.kind != ledger.KindVerification {
 		until = ledger.ID(bytes.Repeat([]byte{0xff}, len(until)))
 	}
@@ -125,6 +125,6 @@ func (s *sweeper) step(ctx context.Context) error {
 	if _, err := s.app.store.SweepCounters(ctx, now.Unix()); err != nil {
 		return err
 	}
-	_, err = s.app.store.SweepLinks(ctx, now.Add(-keep))
+	_, err = s.app.store.SweepLinks(ctx, old)
 	return err
 }

@@ -33,12 +33,11 @@ const (
 	LabelIdempotency              // idempotency keys and bodies
 	LabelCaller                   // IP, device and session of a caller, for its budgets
 	LabelCommitment               // commitments of events
-	LabelAccount                  // tokens, recovery codes and rows of accounts, each after the name of its use
 	labels
 )
 
 // labelNames go into the derivation of the keys and never change.
-var labelNames = [labels]string{"flow", "supplied", "binding", "device", "idempotency", "caller", "commitment", "account"}
+var labelNames = [labels]string{"flow", "supplied", "binding", "device", "idempotency", "caller", "commitment"}
 
 // Keys are the sub-keys of one data key of one service. They can't be printed or marshaled, and
 // are safe for concurrent use.

@@ -359,7 +359,7 @@ func (row *Row) Validate() error {
 		add("slug", "slug must be 1 to 40 lower-case letters, digits and dashes.")
 	}
 	if n := utf8.RuneCountInString(row.Name); n < 1 || n > MaxName || strings.ContainsFunc(row.Name, func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune(`"\<>`, r) }) {
-		add("name", fmt.Sprintf("name must have 1 to %d characters, none of them \", \\\\, < or >: it stands in every message.", MaxName))
+		add("name", fmt.Sprintf("name must have 1 to %d characters, none of them \", \\, < or >: it stands in every message.", MaxName))
 	}
 	if longNumber.MatchString(row.Name) {
 		add("name", "name must not have four digits in a row: in a message they would look like the code.")

@@ -13,6 +13,7 @@ import (
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/store"
+	"github.com/countersign/countersign/internal/verification"
 )
 
 // However many events one batch has, a reader who takes them page by page gets each.
@@ -35,21 +36,7 @@ func TestTheFeedHasNoGapAfterALargeBatch(t *testing.T) {
 		if _, err := s.NumberEvents(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		after := int64(0)
-		for {
-			page, err := s.Events(t.Context(), 1, after, 100)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(page) == 0 {
-				break
-			}
-			for _, e := range page {
-				if after++; e.Seq != after {
-					t.Fatalf("event %d follows %d", e.Seq, after-1)
-				}
-			}
-		}
+		after := readFeed(t, s, 100)
 		if after != 1008 {
 			t.Fatalf("%d events were read, want 1008", after)
 		}
@@ -133,14 +120,14 @@ func TestLinksAreSwept(t *testing.T) {
 		s := open(t, url, store.Options{})
 		now := time.Now()
 		for i, age := range []time.Duration{48 * time.Hour, time.Hour} {
-			id := store.IDBefore(now.Add(-age))
+			id := verification.FirstID(now.Add(-age))
 			id[15] = 1
 			ref := message.Ref{Row: ledger.Key{Kind: ledger.KindVerification, Service: 1, ID: id}}
 			if err := s.LinkMessage(t.Context(), "p", string(rune('a'+i)), ref); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if n, err := s.SweepLinks(t.Context(), now.Add(-24*time.Hour)); n != 1 || err != nil {
+		if n, err := s.SweepLinks(t.Context(), verification.FirstID(now.Add(-24*time.Hour))); n != 1 || err != nil {
 			t.Fatalf("swept %d, %v", n, err)
 		}
 		for reference, want := range map[string]bool{"a": false, "b": true} {

@@ -240,6 +240,25 @@ func TestOwnersAndDue(t *testing.T) {
 	})
 }
 
+// readFeed reads the events of service 1 page by page, each the next, and returns how many there are.
+func readFeed(t *testing.T, s *store.Store, limit int) (seen int64) {
+	t.Helper()
+	for {
+		page, err := s.Events(t.Context(), 1, seen, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			return seen
+		}
+		for _, e := range page {
+			if seen++; e.Seq != seen {
+				t.Fatalf("event %d follows %d", e.Seq, seen-1)
+			}
+		}
+	}
+}
+
 // Events are numbered without gaps, whoever numbers them, and read page by page.
 func TestEventsAreNumberedOnce(t *testing.T) {
 	t.Parallel()
@@ -277,21 +296,7 @@ func TestEventsAreNumberedOnce(t *testing.T) {
 		if _, err := s.NumberEvents(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		var seen int64
-		for {
-			page, err := s.Events(t.Context(), 1, seen, 7)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(page) == 0 {
-				break
-			}
-			for _, e := range page {
-				if seen++; e.Seq != seen {
-					t.Fatalf("event %d follows %d", e.Seq, seen-1)
-				}
-			}
-		}
+		seen := readFeed(t, s, 7)
 		if seen != 200 {
 			t.Fatalf("%d events, want 200", seen)
 		}

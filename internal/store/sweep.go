@@ -5,8 +5,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
-	"time"
 
 	"github.com/countersign/countersign/internal/ledger"
 )
@@ -66,21 +64,13 @@ func (s *Store) Sweep(ctx context.Context, kind ledger.Kind, from, until ledger.
 	return last, len(doomed), err
 }
 
-// IDBefore is less than every verification's id that was made at or after a time: ids begin with it.
-func IDBefore(t time.Time) (id ledger.ID) {
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(max(0, t.UnixMilli())))
-	copy(id[:6], ms[2:])
-	return id
-}
-
-// SweepLinks forgets which messages providers mean of verifications that began before a time; their ids sort by it. It removes a
-// bounded number and returns how many.
-func (s *Store) SweepLinks(ctx context.Context, before time.Time) (int64, error) {
+// SweepLinks forgets which messages providers mean of verifications whose ids are less than until. It removes a bounded number and
+// returns how many.
+func (s *Store) SweepLinks(ctx context.Context, until ledger.ID) (int64, error) {
 	var n int64
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `DELETE FROM provider_message WHERE (provider, reference) IN
-			(SELECT provider, reference FROM provider_message WHERE id < $1 ORDER BY id LIMIT $2)`, s.id(IDBefore(before)), sweepAtOnce)
+			(SELECT provider, reference FROM provider_message WHERE id < $1 ORDER BY id LIMIT $2)`, s.id(until), sweepAtOnce)
 		if err != nil {
 			return err
 		}

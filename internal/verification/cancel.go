@@ -32,9 +32,7 @@ func (e *Engine) Cancel(ctx context.Context, svc *service.Service, id ledger.ID)
 			}
 			r.Reason = ReasonByApplication
 			r.end(Canceled, at)
-			c.leave(id)
-			save(tx, key, r, c, at)
-			tx.Event(event(EventCanceled, key, r, -1, at))
+			concluded(tx, key, r, c, at)
 		}
 		var err error
 		out, err = shown(svc, key, r, at)
@@ -92,9 +90,7 @@ func disown(tx *ledger.Tx, key ledger.Key) int {
 	}
 	r.Reason = ReasonDisowned
 	r.end(Canceled, at)
-	c.leave(key.ID)
-	save(tx, key, r, c, at)
-	tx.Event(event(EventCanceled, key, r, -1, at))
+	concluded(tx, key, r, c, at)
 	return 1
 }
 

@@ -185,9 +185,7 @@ func (t *try) judge(tx *ledger.Tx, out *answer) error {
 		return err
 	}
 	if r.overdue(at) {
-		c.leave(t.key.ID)
-		save(tx, t.key, r, c, at)
-		tx.Event(event(endEvent(r.Status), t.key, r, -1, at))
+		concluded(tx, t.key, r, c, at)
 	}
 	if r.Status == Pending {
 		if out.Result, err = t.weigh(tx, r, c, at); err != nil {
@@ -245,9 +243,7 @@ func (t *try) weigh(tx *ledger.Tx, r *Record, c *Contact, at int64) (Result, err
 	}
 	finish := func(s Status) {
 		r.end(s, at)
-		c.leave(t.key.ID)
-		save(tx, t.key, r, c, at)
-		tx.Event(event(endEvent(s), t.key, r, -1, at))
+		concluded(tx, t.key, r, c, at)
 	}
 	if !t.sameTransaction(r) {
 		r.Reason = ReasonTransactionChanged

@@ -197,6 +197,13 @@ func save(tx *ledger.Tx, key ledger.Key, r *Record, c *Contact, at int64) {
 	}
 }
 
+// concluded writes down that r has ended: its place is free, its event is told.
+func concluded(tx *ledger.Tx, key ledger.Key, r *Record, c *Contact, at int64) {
+	c.leave(key.ID)
+	save(tx, key, r, c, at)
+	tx.Event(event(endEvent(r.Status), key, r, -1, at))
+}
+
 // do runs one operation with its idempotency key, if it has one.
 func (e *Engine) do(ctx context.Context, svc *service.Service, idem Idempotency, op ledger.Op, out *answer) error {
 	if idem.Key == "" {

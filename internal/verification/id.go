@@ -29,17 +29,22 @@ const Prefix = "vrf_"
 // The row is matched on all of it, so a forged id finds nothing; and nothing is decided by the
 // time in it.
 func newID(now time.Time, shard uint16, key uint8, space otp.Space, digits int) (ledger.ID, error) {
-	var id ledger.ID
+	id := FirstID(now)
 	if _, err := rand.Read(id[10:]); err != nil {
 		return id, fmt.Errorf("make an id: %w", err)
 	}
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli()))
-	copy(id[:6], ms[2:])
 	binary.BigEndian.PutUint16(id[6:8], shard)
 	id[8] = key
 	id[9] = byte(space)<<4 | byte(digits)&0x0f
 	return id, nil
+}
+
+// FirstID is the least id of a verification that begins at a time: all that began earlier are less.
+func FirstID(at time.Time) (id ledger.ID) {
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(max(0, at.UnixMilli())))
+	copy(id[:6], ms[2:])
+	return id
 }
 
 func shardOf(id ledger.ID) uint16    { return binary.BigEndian.Uint16(id[6:8]) }

@@ -156,9 +156,7 @@ func (e *Engine) wake(ctx context.Context, key ledger.Key) error {
 		}
 		at := max(r.clock(tx.Now()), c.UpdatedAt)
 		if r.overdue(at) {
-			c.leave(key.ID)
-			save(tx, key, r, c, at)
-			tx.Event(event(endEvent(r.Status), key, r, -1, at))
+			concluded(tx, key, r, c, at)
 			return nil
 		}
 		var err error

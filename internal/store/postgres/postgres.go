@@ -200,6 +200,14 @@ func byKind(want []ledger.Want) (kinds [ledger.Kinds]columns, owned columns) {
 	return kinds, owned
 }
 
+// texts are the statements of each kind of row.
+var texts = func() (all [ledger.Kinds]struct{ lock, write string }) {
+	for k := ledger.Kind(1); k < ledger.Kinds; k++ {
+		all[k].lock, all[k].write = lockRows(k), writeRows(k)
+	}
+	return all
+}()
+
 // lockRows locks the rows of one kind in the order of their keys.
 func lockRows(kind ledger.Kind) string {
 	return `SELECT t.id, t.service, t.shard, t.version, t.record
@@ -230,7 +238,7 @@ func lock(ctx context.Context, c *pgx.Conn, want []ledger.Want) (time.Time, []le
 		case kind == ledger.KindContact && len(rows.ids)+len(owned.ids) > 0:
 			b.Queue(lockContacts, rows.ids, rows.services, rows.shards, owned.ids, owned.services, owned.shards)
 		case len(rows.ids) > 0:
-			b.Queue(lockRows(kind), rows.ids, rows.services, rows.shards)
+			b.Queue(texts[kind].lock, rows.ids, rows.services, rows.shards)
 		default:
 			continue
 		}
@@ -330,7 +338,7 @@ func write(ctx context.Context, c *pgx.Conn, w ledger.Writes) error {
 		if kind.Owned() {
 			args = append(args, k.owners)
 		}
-		b.Queue(writeRows(kind), args...)
+		b.Queue(texts[kind].write, args...)
 	}
 	if len(w.Journal) > 0 {
 		queueJournal(b, w.Journal)

@@ -202,11 +202,7 @@ func (db *DB) reader(ctx context.Context) (*conn, error) {
 
 // read returns a row and its owner; a row that isn't there has version 0.
 func (c *conn) read(key ledger.Key) (row ledger.Stored, owner ledger.ID, err error) {
-	columns := "version, record"
-	if key.Kind.Owned() {
-		columns += ", contact"
-	}
-	s, err := c.stmt(&c.get[key.Kind], "SELECT "+columns+" FROM "+key.Kind.Table()+" WHERE id = ? AND service = ? AND shard = ?")
+	s, err := c.stmt(&c.get[key.Kind], texts[key.Kind].get)
 	if err != nil {
 		return row, owner, err
 	}
@@ -235,7 +231,7 @@ func (db *DB) Due(ctx context.Context, kind ledger.Kind, now int64, limit int) (
 		return nil, err
 	}
 	defer func() { db.reads <- c }()
-	s, err := c.stmt(&c.due[kind], "SELECT id, service, shard FROM "+kind.Table()+" WHERE wake_at <= ? ORDER BY wake_at LIMIT ?")
+	s, err := c.stmt(&c.due[kind], texts[kind].due)
 	if err != nil {
 		return nil, down(err)
 	}
@@ -348,9 +344,9 @@ func (c *conn) apply(ch *ledger.Change) error {
 	var s *sqlite3.Stmt
 	var err error
 	if ch.Version == 0 {
-		s, err = c.stmt(&c.put[k], insertInto(k))
+		s, err = c.stmt(&c.put[k], texts[k].put)
 	} else {
-		s, err = c.stmt(&c.change[k], updateOf(k))
+		s, err = c.stmt(&c.change[k], texts[k].change)
 	}
 	if err != nil {
 		return err
@@ -376,24 +372,24 @@ func (c *conn) apply(ch *ledger.Change) error {
 	return run(s)
 }
 
-func insertInto(k ledger.Kind) string {
-	columns, values := "version, record, id, service, shard", "?, ?, ?, ?, ?"
-	if k.Wakes() {
-		columns, values = columns+", wake_at", values+", ?"
+// texts are the statements of each kind of row.
+var texts = func() (all [ledger.Kinds]struct{ get, put, change, due string }) {
+	for k := ledger.Kind(1); k < ledger.Kinds; k++ {
+		t, table := &all[k], k.Table()
+		get, set, columns, values := "version, record", "version = ?1, record = ?2", "version, record, id, service, shard", "?, ?, ?, ?, ?"
+		if k.Wakes() {
+			set, columns, values = set+", wake_at = ?6", columns+", wake_at", values+", ?"
+		}
+		if k.Owned() {
+			get, columns, values = get+", contact", columns+", contact", values+", ?"
+		}
+		t.get = "SELECT " + get + " FROM " + table + " WHERE id = ? AND service = ? AND shard = ?"
+		t.put = "INSERT INTO " + table + " (" + columns + ") VALUES (" + values + ")"
+		t.change = "UPDATE " + table + " SET " + set + " WHERE id = ?3 AND service = ?4 AND shard = ?5"
+		t.due = "SELECT id, service, shard FROM " + table + " WHERE wake_at <= ? ORDER BY wake_at LIMIT ?"
 	}
-	if k.Owned() {
-		columns, values = columns+", contact", values+", ?"
-	}
-	return "INSERT INTO " + k.Table() + " (" + columns + ") VALUES (" + values + ")"
-}
-
-func updateOf(k ledger.Kind) string {
-	set := "version = ?1, record = ?2"
-	if k.Wakes() {
-		set += ", wake_at = ?6"
-	}
-	return "UPDATE " + k.Table() + " SET " + set + " WHERE id = ?3 AND service = ?4 AND shard = ?5"
-}
+	return all
+}()
 
 func down(err error) error { return &ledger.RunError{Outcome: ledger.Down, Err: err} }
 
