@@ -14,6 +14,7 @@ import (
 	neturl "net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +183,22 @@ func TestDemoWithoutJavaScript(t *testing.T) {
 		t.Fatal(got)
 	}
 	if got = page(browser.PostForm(url+"/code", neturl.Values{"code": {code}})); !strings.Contains(got, "That&#39;s right") && !strings.Contains(got, "That's right") {
+		t.Fatal(got)
+	}
+	// The phone of the inbox answers NO: the code ends, and the answer stands below it.
+	page(browser.PostForm(url+"/", neturl.Values{"contact": {"+14155550121"}}))
+	await(t, url, 2)
+	form := regexp.MustCompile(`action="(/inbox/[0-9a-f]+/answer)"`).FindStringSubmatch(page(browser.Get(url + "/inbox")))
+	if form == nil {
+		t.Fatal("a text in the inbox can't be answered")
+	}
+	if got = page(browser.PostForm(url+form[1], neturl.Values{"text": {" "}})); !strings.Contains(got, "Type what the phone answers") {
+		t.Fatal(got)
+	}
+	if got = page(browser.PostForm(url+form[1], neturl.Values{"text": {"No."}})); !strings.Contains(got, `<p class="answer">No.</p>`) {
+		t.Fatal(got)
+	}
+	if got = page(browser.Get(url + "/code")); !strings.Contains(got, "This code was canceled.") {
 		t.Fatal(got)
 	}
 	req, err := http.NewRequest(http.MethodPost, url+"/code", strings.NewReader("code="+code))
