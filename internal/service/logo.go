@@ -16,15 +16,16 @@ type Logo struct {
 	data []byte
 }
 
-// Type is the media type, image/png or image/svg+xml; empty if there is no logo.
+// Type is the media type, PNG or SVG; empty if there is no logo.
 func (l Logo) Type() string { return l.kind }
 
 // Bytes are the picture. They must not be changed.
 func (l Logo) Bytes() []byte { return l.data }
 
+// The media types of a logo.
 const (
-	typePNG = "image/png"
-	typeSVG = "image/svg+xml"
+	PNG = "image/png"
+	SVG = "image/svg+xml"
 )
 
 // Bounds of a logo.
@@ -53,7 +54,7 @@ func ParseLogo(data []byte) (Logo, error) {
 		return Logo{}, errBigLogo
 	}
 	l := LogoFrom(data)
-	if l.kind == typePNG {
+	if l.kind == PNG {
 		c, err := png.DecodeConfig(bytes.NewReader(data))
 		if err != nil {
 			return Logo{}, badLogo("This PNG can't be read. Save it again as PNG.")
@@ -79,7 +80,7 @@ func LogoFrom(data []byte) Logo {
 	case len(data) == 0:
 		return Logo{}
 	case bytes.HasPrefix(data, []byte(pngSignature)):
-		return Logo{kind: typePNG, data: bytes.Clone(data)}
+		return Logo{kind: PNG, data: bytes.Clone(data)}
 	}
-	return Logo{kind: typeSVG, data: bytes.Clone(data)}
+	return Logo{kind: SVG, data: bytes.Clone(data)}
 }
