@@ -59,7 +59,7 @@ func cleanSVG(data []byte) ([]byte, error) {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
 			if !ended {
-				return nil, badLogo("A logo is a PNG or an SVG; this is neither, or it is cut off.")
+				return nil, errNoPicture
 			}
 			return out.Bytes(), nil
 		}
@@ -97,12 +97,17 @@ func cleanSVG(data []byte) ([]byte, error) {
 	}
 }
 
+var errNoPicture = badLogo("A logo is a PNG or an SVG; this is neither, or it is cut off.")
+
 // writeText writes the text of a title or description; between shapes there is only white space, which is left out.
 func writeText(out *bytes.Buffer, text []byte, open []string) error {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil
 	}
-	if len(open) == 0 || !slices.Contains([]string{"title", "desc"}, open[len(open)-1]) {
+	if len(open) == 0 {
+		return errNoPicture
+	}
+	if !slices.Contains([]string{"title", "desc"}, open[len(open)-1]) {
 		return badLogo("The SVG has text outside its title, which a logo must not have. Turn text into paths.")
 	}
 	return xml.EscapeText(out, bytes.TrimSpace(text))
