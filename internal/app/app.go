@@ -23,6 +23,7 @@ import (
 	"github.com/countersign/countersign/internal/jsonapi"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/place"
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/store"
@@ -51,8 +52,9 @@ type App struct {
 	engine     *verification.Engine
 	dispatcher *message.Dispatcher
 	gateways   map[string]jsonapi.Gateway // by name: their receipts come to them
-	inbox      *devpage.Inbox             // of dev
-	stopping   chan struct{}              // closed when a stop begins: ends what streams
+	places     *place.Finder
+	inbox      *devpage.Inbox // of dev
+	stopping   chan struct{}  // closed when a stop begins: ends what streams
 	server     *http.Server
 	listener   net.Listener
 	saved      atomic.Int64 // how many batches had run when the time was last written down
@@ -82,6 +84,9 @@ func New(ctx context.Context, opt Options) (*App, error) {
 
 func (a *App) open(ctx context.Context) error {
 	var err error
+	if a.places, err = place.Open(a.opt.Config.Get("place-database")); err != nil {
+		return err
+	}
 	if a.store, err = OpenStore(ctx, a.opt.Config); err != nil {
 		return err
 	}

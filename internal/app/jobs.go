@@ -14,6 +14,7 @@ import (
 
 const (
 	wakeAtOnce  = 500
+	placesEvery = time.Minute
 	sweepEvery  = 250 * time.Millisecond
 	wakeEvery   = 250 * time.Millisecond
 	numberEvery = 100 * time.Millisecond
@@ -27,6 +28,7 @@ func (a *App) startJobs() {
 	a.every(tick, "write down the time", a.saveTime)
 	a.every(wakeEvery, "send and end what is due", a.wake)
 	a.every(numberEvery, "number events", a.number)
+	a.every(placesEvery, "read the database of places", a.places.Refresh)
 	sweep := &sweeper{app: a, kind: ledger.KindReply}
 	a.every(sweepEvery, "remove what nobody needs", sweep.step)
 }

@@ -104,7 +104,7 @@ func (a *App) handler() http.Handler {
 		mux.Handle(path, api)
 	}
 	pages := &devpage.Pages{
-		Engine: a.engine, Inbox: a.inbox, Answer: a.inbound, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
+		Engine: a.engine, Inbox: a.inbox, Answer: a.inbound, Places: a.places, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
 		Service: func() (*service.Service, bool) { return a.registry.BySlug(DemoSlug) },
 	}
 	pages.Mount(mux)

@@ -56,6 +56,7 @@ func Options() []Option {
 		{Name: "smtp-password", Usage: "password for it", Secret: true},
 		{Name: "mail-from", Usage: "sender of mails: an address, or a name and an address"},
 		{Name: "default-region", Usage: "country of numbers that come without one, such as DE"},
+		{Name: "place-database", Usage: "file with places of IP addresses in MaxMind's format (.mmdb, City or Country); empty: requests are told by their network only"},
 		{Name: "keep-days", Default: "90", Usage: "days for which ended verifications are kept", check: number(1, 3650)},
 		{Name: "log-format", Default: "text", Usage: "text or json", check: oneOf("text", "json")},
 		{Name: "log-level", Default: "info", Usage: "debug, info, warn or error", check: oneOf("debug", "info", "warn", "error")},

@@ -110,21 +110,21 @@ func (b *Inbox) with(id string, change func(*Letter)) (l Letter, ok bool) {
 	return l, ok
 }
 
-// place is a phone or a mailbox with its letters, newest first.
-type place struct {
+// recipient is a phone or a mailbox with its letters, newest first.
+type recipient struct {
 	To      string
 	Phone   bool
 	Letters []Letter
 }
 
-// places groups letters by recipient; who got one last comes first.
-func places(letters []Letter) []place {
-	var out []place
+// recipients groups letters; who got one last comes first.
+func recipients(letters []Letter) []recipient {
+	var out []recipient
 	for _, l := range letters {
-		i := slices.IndexFunc(out, func(p place) bool { return p.To == l.To })
+		i := slices.IndexFunc(out, func(p recipient) bool { return p.To == l.To })
 		if i < 0 {
 			i = len(out)
-			out = append(out, place{To: l.To, Phone: l.Channel != service.Email})
+			out = append(out, recipient{To: l.To, Phone: l.Channel != service.Email})
 		}
 		out[i].Letters = append(out[i].Letters, l)
 	}
