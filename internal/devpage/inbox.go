@@ -26,7 +26,8 @@ type Letter struct {
 	To      string
 	Text    string
 	Subject string
-	Code    string
+	Code    string // empty: a notice
+	Link    string // of a notice by mail; may be empty
 	At      time.Time
 	Receipt string   // what the developer set: delivered, unreachable, ...
 	Answers []string // what the phone wrote back
@@ -60,6 +61,9 @@ func (b *Inbox) Send(_ context.Context, o *message.Outgoing, t *message.Text) (m
 	l := Letter{
 		ID: hex.EncodeToString(id[:]), Channel: o.Channel, To: o.To.Reveal(), Text: strings.TrimSpace(strings.ReplaceAll(t.Body, "\r\n", "\n")),
 		Subject: t.Subject, Code: o.Code.Reveal(), At: b.now(), ref: o.Ref,
+	}
+	if o.Notice != nil && o.Channel == service.Email {
+		l.Link = o.Notice.Link
 	}
 	b.change(func() {
 		b.letters = append(b.letters, l)

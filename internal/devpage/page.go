@@ -197,12 +197,13 @@ func (p *Pages) messages(w http.ResponseWriter, _ *http.Request) error {
 		Subject string    `json:"subject,omitempty"`
 		Text    string    `json:"text"`
 		Code    string    `json:"code"`
+		Link    string    `json:"link,omitempty"`
 		At      time.Time `json:"at"`
 	}
 	letters, _, _ := p.Inbox.Letters()
 	out := make([]entry, 0, len(letters))
 	for _, l := range letters {
-		out = append(out, entry{l.To, string(l.Channel), l.Subject, l.Text, l.Code, l.At})
+		out = append(out, entry{l.To, string(l.Channel), l.Subject, l.Text, l.Code, l.Link, l.At})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(out)
