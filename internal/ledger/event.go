@@ -90,23 +90,35 @@ func UnpackEvents(service uint32, first int64, packed []byte) ([]Event, error) {
 	return events, nil
 }
 
+// entryLength is the length of the packed entry that b begins with.
+func entryLength(b []byte) (int, error) {
+	n := 1 + sha256.Size
+	if b[0] != kindErased {
+		n = eventFixed
+		if len(b) >= n {
+			n += int(b[eventFixed-1])
+		}
+	}
+	if len(b) < n {
+		return 0, fmt.Errorf("journal: entry cut off at %d bytes", len(b))
+	}
+	return n, nil
+}
+
 // parse reads one entry and returns its length.
 func (e *Event) parse(b []byte) (int, error) {
-	if b[0] == kindErased {
-		if len(b) < 1+32 {
-			return 0, fmt.Errorf("journal: erased entry cut off at %d bytes", len(b))
-		}
-		e.Erased = (*[32]byte)(b[1:33])
-		return 33, nil
+	n, err := entryLength(b)
+	if err != nil {
+		return 0, err
 	}
-	if len(b) < eventFixed || len(b) < eventFixed+int(b[eventFixed-1]) {
-		return 0, fmt.Errorf("journal: entry cut off at %d bytes", len(b))
+	if b[0] == kindErased {
+		e.Erased = (*[32]byte)(b[1:n])
+		return n, nil
 	}
 	e.Kind = EventKind(b[0])
 	e.At = time.UnixMilli(int64(binary.BigEndian.Uint64(b[1:9]))).UTC()
 	copy(e.Subject[:], b[9:25])
 	copy(e.Salt[:], b[25:41])
-	n := eventFixed + int(b[eventFixed-1])
 	e.Data = append([]byte(nil), b[eventFixed:n]...)
 	return n, nil
 }
