@@ -17,7 +17,6 @@ package account
 import (
 	"context"
 	"encoding/hex"
-	"log/slog"
 	"time"
 
 	"github.com/countersign/countersign/internal/contact"
@@ -44,7 +43,7 @@ type Callers interface {
 	Wrong(svc *service.Service, now time.Time)
 }
 
-// Options of New. All but Log are needed.
+// Options of New. All are needed.
 type Options struct {
 	Ledger   ledger.Ledger
 	Codes    Codes
@@ -52,9 +51,8 @@ type Options struct {
 	Services verification.Services
 	Sender   verification.Sender // of notices
 	Hasher   *password.Hasher
-	Origin   func(*service.Service) string // of a service's pages: "https://acme.example"
-	Erase    func(ctx context.Context, service uint32, subject ledger.ID) error
-	Log      *slog.Logger
+	Origin   func(*service.Service) string                                      // of a service's pages: "https://acme.example"
+	Erase    func(ctx context.Context, service uint32, subject ledger.ID) error // removes from the log what is said of somebody
 }
 
 // Accounts are the accounts of all services. All methods may be called concurrently, on any number of nodes.

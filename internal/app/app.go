@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/countersign/countersign/internal/account"
 	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/devpage"
 	"github.com/countersign/countersign/internal/fault"
@@ -50,6 +51,7 @@ type App struct {
 	registry   *service.Registry
 	callers    *verification.Callers
 	engine     *verification.Engine
+	accounts   *account.Accounts
 	dispatcher *message.Dispatcher
 	gateways   map[string]jsonapi.Gateway // by name: their receipts come to them
 	places     *place.Finder
@@ -100,7 +102,7 @@ func (a *App) open(ctx context.Context) error {
 	if ahead := time.Until(floor); ahead > time.Hour {
 		a.opt.Log.Warn("this machine's clock is behind the latest time in the database; time stands still until it has caught up", "by", ahead.Round(time.Second))
 	}
-	a.ledger = ledger.New(a.store, ledger.Options{Decode: verification.DecodeRow, Offset: a.opt.Offset, Floor: floor})
+	a.ledger = ledger.New(a.store, ledger.Options{Decode: decodeRow, Offset: a.opt.Offset, Floor: floor})
 	if a.registry, err = service.NewRegistry(ctx, a.store, a.opt.Master); err != nil {
 		return err
 	}

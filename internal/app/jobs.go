@@ -27,6 +27,7 @@ func (a *App) startJobs() {
 	a.every(tick, "merge counts of callers", func(ctx context.Context) error { return a.callers.Merge(ctx, a.ledger.Now()) })
 	a.every(tick, "write down the time", a.saveTime)
 	a.every(wakeEvery, "send and end what is due", a.wake)
+	a.every(wakeEvery, "send notices and do what is due for accounts", a.wakeAccounts)
 	a.every(numberEvery, "number events", a.number)
 	a.every(placesEvery, "read the database of places", a.places.Refresh)
 	sweep := &sweeper{app: a, kind: ledger.KindReply}
@@ -108,7 +109,7 @@ func (s *sweeper) step(ctx context.Context) error {
 	if s.kind != ledger.KindVerification {
 		until = ledger.ID(bytes.Repeat([]byte{0xff}, len(until)))
 	}
-	next, _, err := s.app.store.Sweep(ctx, s.kind, s.from, until, func(v ledger.Value) bool { return verification.Stale(v, now, keep) }, verification.DecodeRow)
+	next, _, err := s.app.store.Sweep(ctx, s.kind, s.from, until, func(v ledger.Value) bool { return stale(v, now, keep) }, decodeRow)
 	if err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func (s *sweeper) step(ctx context.Context) error {
 	if !next.IsZero() {
 		return nil
 	}
-	if s.kind++; s.kind <= ledger.KindContact {
+	if s.kind++; s.kind < ledger.Kinds {
 		return nil
 	}
 	s.kind = ledger.KindReply

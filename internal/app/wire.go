@@ -37,7 +37,8 @@ func (a *App) wire() error {
 	}
 	a.callers = verification.NewCallers(a.store, a.opt.Log)
 	a.engine = verification.New(a.ledger, a.registry, a.dispatcher, a.callers)
-	a.dispatcher.Bind(a.engine)
+	a.wireAccounts()
+	a.dispatcher.Bind(outbox{a.engine, a.accounts})
 	return nil
 }
 

@@ -48,6 +48,7 @@ func Options() []Option {
 		{Name: "acme-domains", Usage: "domains to get a certificate for from an ACME authority, separated by commas"},
 		{Name: "acme-folder", Default: "acme", Usage: "folder in which ACME certificates are kept"},
 		{Name: "acme-directory", Default: "https://acme-v02.api.letsencrypt.org/directory", Usage: "the ACME authority"},
+		{Name: "public-port", Default: "443", Usage: "port under which people reach the pages, if a proxy or NAT changes it", check: number(1, 65535)},
 		{Name: "trusted-proxies", Usage: "addresses or networks of the proxy that ends TLS before us, separated by commas", check: networks},
 		{Name: "smtp-host", Usage: "mail server that carries codes by email; empty: no email", check: nil},
 		{Name: "smtp-port", Default: "587", Usage: "its port", check: number(1, 65535)},
