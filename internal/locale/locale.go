@@ -29,6 +29,14 @@ const (
 // all is every language, the one for everybody else first. The order is that of matcher's tags.
 var all = []Locale{
 	{"en", "English", "ltr"},
+	{"de", "Deutsch", "ltr"},
+	{"es", "Español", "ltr"},
+	{"fr", "Français", "ltr"},
+	{"pt", "Português", "ltr"},
+	{"hi", "हिन्दी", "ltr"},
+	{"ar", "العربية", "rtl"},
+	{"ja", "日本語", "ltr"},
+	{"zh-Hans", "简体中文", "ltr"},
 }
 
 var matcher = func() language.Matcher {

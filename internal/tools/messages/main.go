@@ -112,7 +112,7 @@ func codes(w io.Writer, render *message.Renderer, l locale.Locale) error {
 			fits = append(fits, "origin line")
 		}
 		size := message.SizeOf(text.Body)
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %d | %d | %s |\n", l.Name, p, strings.Join(fits, ", "), size.Alphabet, size.Units, size.Segments,
+		fmt.Fprintf(w, "| %s (%s) | %s | %s | %s | %d | %d | %s |\n", l.Name, l.Tag, p, strings.Join(fits, ", "), size.Alphabet, size.Units, size.Segments,
 			strings.ReplaceAll(text.Body, "\n", "<br>"))
 	}
 	return nil
@@ -122,7 +122,7 @@ func codes(w io.Writer, render *message.Renderer, l locale.Locale) error {
 func notices(w io.Writer, render *message.Renderer) error {
 	fmt.Fprint(w, "| notice |")
 	for _, l := range locale.All() {
-		fmt.Fprintf(w, " %s |", l.Name)
+		fmt.Fprintf(w, " %s (%s) |", l.Name, l.Tag)
 	}
 	fmt.Fprint(w, "\n|---|"+strings.Repeat("---|", len(locale.All()))+"\n")
 	for _, k := range message.NoticeKinds() {
