@@ -215,7 +215,7 @@ func (d *decision) appAdded(f *flow, ans *Answer, out *outcome) error {
 	p := app{ID: d.b.next(), Name: f.Name, Secret: f.Secret, AddedAt: d.at}
 	p.accept(code, d.at)
 	out.done = &Done{Account: d.key.ID, Thing: thing('a', p.ID)}
-	d.changing(kindAdded(d, f), named(p.Name, "authenticator app"), &ans.Visitor, func() {
+	d.changing(kindAdded(d, f), p.Name, &ans.Visitor, func() {
 		d.b.Apps = append(d.b.Apps, p)
 		d.factorAdded(f, thing('a', p.ID), out)
 	})

@@ -355,7 +355,7 @@ func (d *decision) passkeyAdded(f *flow, record []byte, ans *Answer, out *outcom
 	}
 	p := passkey{ID: d.b.next(), Name: f.Name, Credential: record, AddedAt: d.at}
 	out.done = &Done{Account: d.key.ID, Thing: thing('p', p.ID)}
-	d.changing(kindAdded(d, f), named(p.Name, "passkey"), &ans.Visitor, func() {
+	d.changing(kindAdded(d, f), p.Name, &ans.Visitor, func() {
 		d.b.Passkeys = append(d.b.Passkeys, p)
 		d.factorAdded(f, wayPasskey, out)
 	})
