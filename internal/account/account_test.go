@@ -318,6 +318,7 @@ func TestSignUpAndTwoStep(t *testing.T) {
 		if r, o := w.ledger.reads.Load(), w.ledger.ops.Load(); r+o > 2 {
 			t.Errorf("a sign-in costs %d reads and %d batches, more than two statements", r, o)
 		}
+		w.pass(11 * time.Minute)
 		_, err := w.accounts.AddApp(t.Context(), b.signed(), "", true, b.visitor())
 		refused(t, err, "step_up_needed")
 		b.stepUp()

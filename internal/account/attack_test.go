@@ -126,11 +126,8 @@ func TestUndo(t *testing.T) {
 			t.Fatalf("a session from before the change is ended: %v", err)
 		}
 		refused(t, w.accounts.ChangePassword(t.Context(), thief.signed(), secret.NewText("yet another sentence"), thief.visitor()), "changes_frozen")
-		s, err = w.accounts.Choose(t.Context(), w.svc, s.Flow, "w")
-		must(t, err)
-		if s, err = back.answer(s, account.Answer{Password: secret.NewText("the thief's own words")}); err != nil || s.Problem == nil {
-			t.Fatalf("a password that is newer than the change: %+v, %v", s, err)
-		}
+		_, err = w.accounts.Choose(t.Context(), w.svc, s.Flow, "w")
+		refused(t, err, "unknown_way") // who has the phone and the password isn't told from the owner by them
 		w.pass(time.Minute)
 		s, err = w.accounts.Choose(t.Context(), w.svc, s.Flow, appWay(s.Ways))
 		must(t, err)

@@ -64,7 +64,7 @@ func (a *Accounts) SignIn(ctx context.Context, svc *service.Service, named conta
 			return nil, err
 		}
 	}
-	if f.b.needsSecond() && (dev == nil || dev.Trusted <= at) {
+	if f.b.needsSecond() && !f.b.trusts(dev, at) {
 		return a.second(ctx, svc, f, v, dev)
 	}
 	return a.enter(ctx, svc, f, v, better, p)
@@ -82,6 +82,11 @@ func (f *found) owns() bool {
 
 // needsSecond tells whether a password alone doesn't let in.
 func (b *body) needsSecond() bool { return b.TwoStepAt > 0 }
+
+// trusts tells whether a device skips the second step. Staff's never do.
+func (b *body) trusts(dev *device, at int64) bool {
+	return dev != nil && dev.Trusted > at && b.Role == Customer
+}
 
 // wrongPassword counts a wrong password, for an account or for the contact alone.
 func (a *Accounts) wrongPassword(ctx context.Context, svc *service.Service, f *found, v *Visitor) error {
@@ -138,11 +143,12 @@ func (a *Accounts) enter(ctx context.Context, svc *service.Service, who *found, 
 			d.stolen(dev, v)
 			dev = nil
 		}
-		if d.b.needsSecond() && (dev == nil || dev.Trusted <= d.at) {
+		if d.b.needsSecond() && !d.b.trusts(dev, d.at) {
 			return ErrFlow // two-step verification was turned on, or the trust ended, while we looked
 		}
 		d.right(dev)
-		done = d.startSession(nil, v, entrance{dev: dev, second: dev != nil && dev.Step2})
+		// Where there is no second step, the password that was just typed is as good a proof as there is.
+		done = d.startSession(nil, v, entrance{dev: dev, second: dev != nil && dev.Step2, fresh: !d.b.needsSecond(), with: MethodPassword})
 		return nil
 	})
 	if err != nil {

@@ -125,11 +125,13 @@ func (a *Accounts) LinkToken(ctx context.Context, svc *service.Service, named co
 	if err != nil {
 		return secret.Text{}, err
 	}
-	l, row, err := a.Ledger.ReadLogin(ctx, loginKey(svc, named), decoyKey(svc, loginKey(svc, named)))
+	login := loginKey(svc, named)
+	decoy := decoyKey(svc, login)
+	l, row, err := a.Ledger.ReadLogin(ctx, login, decoy)
 	if err != nil {
 		return secret.Text{}, err
 	}
-	id := ledger.ID{}
+	id := decoy.ID
 	if l, ok := l.(*Login); ok {
 		id = l.Account
 		if !l.Former.IsZero() {
@@ -264,7 +266,9 @@ func (f *flow) older(svc *service.Service, b *body) []Way {
 		then.Contacts[i].Codes = true // any contact that was proven then
 	}
 	all := seconds(svc, then)
-	if then.Password.Hash != "" {
+	if len(u.Before.Apps)+len(u.Before.Passkeys) == 0 && u.Before.TwoStepAt == 0 && then.Password.Hash != "" {
+		// Where there were second steps, somebody with the old phone and the old password could otherwise take back what
+		// its owner did against them.
 		all = append(all, Way{ID: wayPassword, Method: MethodPassword})
 	}
 	return all

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/account"
+	"github.com/countersign/countersign/internal/contact"
+	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/password"
@@ -48,6 +50,11 @@ func (a *App) wireAccounts() {
 	a.accounts = account.New(account.Options{
 		Ledger: a.ledger, Codes: a.engine, Callers: a.callers, Services: a.registry, Sender: a.dispatcher,
 		Hasher: password.NewHasher(runtime.GOMAXPROCS(0)), Origin: a.origin, Erase: a.erase,
+	})
+	a.engine.OnBounce(func(ctx context.Context, svc *service.Service, id ledger.ID, to contact.Contact) {
+		if err := a.accounts.Undelivered(ctx, svc, id, to); err != nil && fault.As(err).Kind != fault.NotFound {
+			a.opt.Log.Error("a contact that can't be reached could not be marked", "service", svc.Slug, "err", err)
+		}
 	})
 }
 

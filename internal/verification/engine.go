@@ -33,6 +33,32 @@ type Engine struct {
 	services Services
 	sender   Sender
 	callers  *Callers
+	bounced  func(ctx context.Context, svc *service.Service, account ledger.ID, to contact.Contact)
+}
+
+// OnBounce has fn told when a code can't reach a contact of an account: no such number or mailbox, or one that refuses us. Call it before the
+// first message.
+func (e *Engine) OnBounce(fn func(ctx context.Context, svc *service.Service, account ledger.ID, to contact.Contact)) {
+	e.bounced = fn
+}
+
+// unreachable tells whoever asked that a row's contact can't be reached.
+func (e *Engine) unreachable(ctx context.Context, key ledger.Key, r *Record) {
+	if e.bounced == nil || r == nil || r.Account.IsZero() {
+		return
+	}
+	svc, ok := e.services.ByID(key.Service)
+	if !ok {
+		return
+	}
+	if to, err := openContact(svc, key.ID, r); err == nil {
+		e.bounced(ctx, svc, r.Account, to)
+	}
+}
+
+// hopeless tells whether an outcome says that the contact itself is the trouble.
+func hopeless(o message.Outcome) bool {
+	return o == message.Unreachable || o == message.ContactKind || o == message.Blocked
 }
 
 // New returns an engine. The sender reports back to it (it is a message.Outbox).
