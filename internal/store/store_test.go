@@ -461,3 +461,10 @@ func TestReadLogin(t *testing.T) {
 		}
 	})
 }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
