@@ -58,6 +58,7 @@ type Options struct {
 // Accounts are the accounts of all services. All methods may be called concurrently, on any number of nodes.
 type Accounts struct {
 	Options
+	turns turns
 }
 
 // New returns the accounts.

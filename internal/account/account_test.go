@@ -367,24 +367,17 @@ func TestAppAndRecoveryCodes(t *testing.T) {
 		codes, err := w.accounts.NewRecoveryCodes(t.Context(), b.signed(), b.visitor())
 		must(t, err)
 		code := w.appCode(key)
-		var in atomic.Int32
-		var wg sync.WaitGroup
-		for range 20 {
-			wg.Go(func() {
-				o := w.browser()
-				s, err := o.signIn()
-				if err != nil || s.Next != account.StepApp {
-					t.Errorf("%+v, %v", s, err)
-					return
-				}
-				if s, err = o.answer(s, account.Answer{Typed: code[:3] + " " + code[3:]}); err == nil && s.Next == account.StepDone {
-					in.Add(1)
-				}
-			})
+		steps := make([]*account.Step, 20)
+		for i := range steps {
+			if steps[i], err = w.browser().signIn(); err != nil || steps[i].Next != account.StepApp {
+				t.Fatalf("%+v, %v", steps[i], err)
+			}
 		}
-		wg.Wait()
-		if in.Load() != 1 {
-			t.Fatalf("one code let %d in", in.Load())
+		if n := together(len(steps), func(i int) bool {
+			s, err := w.browser().answer(steps[i], account.Answer{Typed: code[:3] + " " + code[3:]})
+			return err == nil && s.Next == account.StepDone
+		}); n != 1 {
+			t.Fatalf("one code let %d in", n)
 		}
 		w.pass(25 * time.Hour)
 		for i, want := range []bool{true, false} {
@@ -495,7 +488,7 @@ func TestStrangersCantLockTheOwnerOut(t *testing.T) {
 			}
 		}
 	}
-	if judged[ann] != 50 || judged["nobody@mail.example"] != 50 {
+	if judged[ann] != 40 || judged["nobody@mail.example"] != 40 {
 		t.Fatalf("judged: %v", judged)
 	}
 	owner.done(owner.signIn())

@@ -209,6 +209,11 @@ func (f *flow) owner(svc *service.Service, b *body, text string) error {
 // answerCode judges a code that was sent.
 func (a *Accounts) answerCode(ctx context.Context, svc *service.Service, f *flow, b *body, way *Way, ans *Answer) (*Step, error) {
 	dev, old := proven(svc, f.Account, b, ans.Visitor.Devices, a.now())
+	if f.Kind == FlowSignIn || f.Kind == FlowStepUp {
+		if err := mayTry(b, dev, a.now()); err != nil {
+			return nil, err // the engine's own budgets are exact; this one keeps the sum of all methods
+		}
+	}
 	got, err := a.Codes.Check(ctx, verification.CheckRequest{
 		Service: svc, ID: f.Code, Typed: ans.Typed, Caller: ans.Visitor.caller(dev != nil && !old), Idempotency: f.repeatable(ans),
 	})
@@ -389,6 +394,14 @@ func (a *Accounts) repeat(ctx context.Context, svc *service.Service, f *flow, an
 
 // answerPassword judges a password that is one of several proofs.
 func (a *Accounts) answerPassword(ctx context.Context, svc *service.Service, f *flow, b *body, ans *Answer) (*Step, error) {
+	done, err := a.turns.take(ctx, f.Account)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if b, err = a.read(ctx, svc, f.Account); err != nil { // as the try before left it
+		return nil, err
+	}
 	dev, _ := proven(svc, f.Account, b, ans.Visitor.Devices, a.now())
 	if err := mayTry(b, dev, a.now()); err != nil {
 		return nil, err
@@ -406,6 +419,9 @@ func (a *Accounts) answerPassword(ctx context.Context, svc *service.Service, f *
 		return nil, err
 	}
 	return a.conclude(ctx, svc, f, MethodPassword, ans, func(d *decision) (string, error) {
+		if err := mayTry(d.b, dev, d.at); err != nil {
+			return "", err
+		}
 		if !right || f.Decoy || f.oldHash(d.b) != want {
 			return "wrong_password", nil
 		}

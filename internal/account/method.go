@@ -56,7 +56,7 @@ func (a *Accounts) answerApp(ctx context.Context, svc *service.Service, f *flow,
 			}
 			return "", nil
 		}
-		if err := d.judged(); err != nil {
+		if err := d.judged(ans); err != nil {
 			return "", err
 		}
 		id, _ := thingID('a', f.Way)
@@ -124,7 +124,7 @@ func plainRecovery(typed string) string {
 // answerRecoveryCode judges a recovery code.
 func (a *Accounts) answerRecoveryCode(ctx context.Context, svc *service.Service, f *flow, _ *body, ans *Answer) (*Step, error) {
 	return a.conclude(ctx, svc, f, MethodRecovery, ans, func(d *decision) (string, error) {
-		if err := d.judged(); err != nil {
+		if err := d.judged(ans); err != nil {
 			return "", err
 		}
 		sum := hash(svc, "recovery", d.key.ID, []byte(plainRecovery(ans.Typed)))

@@ -28,6 +28,11 @@ var ErrWrongPassword = fault.New(fault.Unprocessable, "wrong_password",
 // Faults: Unprocessable (ErrWrongPassword: also when there is no such account, in words and in time), TooMany (wait, or too many wrong
 // tries), Forbidden (locked), Unavailable.
 func (a *Accounts) SignIn(ctx context.Context, svc *service.Service, named contact.Contact, typed secret.Text, v *Visitor) (*Step, error) {
+	done, err := a.turns.take(ctx, loginKey(svc, named).ID)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	f, err := a.find(ctx, svc, named)
 	if err != nil {
 		return nil, err
@@ -95,6 +100,9 @@ func (a *Accounts) wrongPassword(ctx context.Context, svc *service.Service, f *f
 		if old {
 			dev = nil
 		}
+		if err := mayTry(d.b, dev, d.at); err != nil {
+			return err // other nodes were faster: this one isn't judged, as far as anybody can tell
+		}
 		d.wrong(dev)
 		d.note(entry{Kind: ActSignInFailed}, v) // for a contact alone it is counted in the row, too, and removed with it
 		return nil
@@ -142,6 +150,9 @@ func (a *Accounts) enter(ctx context.Context, svc *service.Service, who *found, 
 		if old {
 			d.stolen(dev, v)
 			dev = nil
+		}
+		if err := mayTry(d.b, dev, d.at); err != nil {
+			return err
 		}
 		if d.b.needsSecond() && !d.b.trusts(dev, d.at) {
 			return ErrFlow // two-step verification was turned on, or the trust ended, while we looked

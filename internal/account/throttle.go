@@ -3,7 +3,9 @@
 package account
 
 import (
+	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/countersign/countersign/internal/fault"
@@ -11,11 +13,12 @@ import (
 	"github.com/countersign/countersign/internal/service"
 )
 
-// At most a hundred consecutive wrong tries at an account are judged (NIST SP 800-63B-4, rate limiting): half of them by callers
-// without a proven device, half by proven devices. So strangers, who can use up their half, never keep the owner's
-// devices out.
+// At most a hundred consecutive wrong tries at an account are judged (NIST SP 800-63B-4, rate limiting): some by callers
+// without a proven device, some by proven devices. So strangers, who can use up their part, never keep the owner's
+// devices out. Passwords are judged before their row is locked, one at a time for a contact on each node: what several nodes judge
+// at the same instant has its room in the ten that are left.
 const (
-	maxStrangers = 50
+	maxStrangers = 40
 	maxDevice    = 10 // of one device; five of them use up the devices' half
 	maxAllOwn    = 50
 )
@@ -121,7 +124,14 @@ func (d *decision) right(dev *device) {
 }
 
 // judged refuses a guess at a secret that is no verification's when there have been too many wrong ones, over all callers.
-func (d *decision) judged() error {
+func (d *decision) judged(ans *Answer) error {
+	dev, old := proven(d.svc, d.key.ID, d.b, ans.Visitor.Devices, d.at)
+	if old {
+		dev = nil
+	}
+	if err := mayTry(d.b, dev, d.at); err != nil {
+		return err
+	}
 	if until := d.b.Tries.Second.Until(d.svc.Policy.ContactGuesses, d.at/1000); until > 0 {
 		return fault.New(fault.TooMany, "second_step_throttled", "There have been too many wrong codes. Try another way, or wait.").
 			WithRetry(time.Duration(until*1000-d.at+999) * time.Millisecond)
@@ -132,4 +142,55 @@ func (d *decision) judged() error {
 func (d *decision) wrongSecond(dev *device) {
 	d.wrong(dev)
 	d.b.Tries.Second = slices.Clone(d.b.Tries.Second).Add(d.at / 1000)
+}
+
+// turns lets tries at one contact take turns on this node. Otherwise as many guesses as come at once would be judged before the
+// first of them is counted.
+type turns struct {
+	mu   sync.Mutex
+	held map[ledger.ID]*turn
+}
+
+type turn struct {
+	free    chan struct{}
+	waiting int
+}
+
+// maxTurns is how many tries at one contact may wait on a node.
+const maxTurns = 16
+
+var errTurns = fault.New(fault.TooMany, "sign_in_throttled", "There are too many tries at once.").WithRetry(time.Second)
+
+// take waits for a turn; done gives it back.
+func (t *turns) take(ctx context.Context, id ledger.ID) (done func(), err error) {
+	t.mu.Lock()
+	if t.held == nil {
+		t.held = map[ledger.ID]*turn{}
+	}
+	one := t.held[id]
+	if one == nil {
+		one = &turn{free: make(chan struct{}, 1)}
+		one.free <- struct{}{}
+		t.held[id] = one
+	}
+	if one.waiting >= maxTurns {
+		t.mu.Unlock()
+		return nil, errTurns
+	}
+	one.waiting++
+	t.mu.Unlock()
+	leave := func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if one.waiting--; one.waiting == 0 {
+			delete(t.held, id)
+		}
+	}
+	select {
+	case <-one.free:
+		return func() { one.free <- struct{}{}; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, fault.As(ctx.Err())
+	}
 }
