@@ -72,3 +72,10 @@ func undoSecret(svc *service.Service, account ledger.ID, u, c uint32) []byte {
 
 // undoSize is 60 bits as 12 characters that people type, rounded up to whole bytes.
 const undoSize = 8
+
+// SameOwner tells whether two device tokens name the same account, without proving anything of them: a browser keeps one an account.
+func SameOwner(a, b string) bool {
+	x, ok := parseToken(devicePrefix, a, secretSize)
+	y, same := parseToken(devicePrefix, b, secretSize)
+	return ok && same && x.account == y.account
+}

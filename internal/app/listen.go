@@ -25,10 +25,13 @@ import (
 // that ends TLS.
 func (a *App) listen() error {
 	cfg := a.opt.Config
-	handler := a.handler()
 	proxies, err := config.ParseNetworks(cfg.List("trusted-proxies"))
 	if err != nil {
 		return fault.As(err) // the option's own check has refused it before
+	}
+	handler, err := a.handler(proxies)
+	if err != nil {
+		return err
 	}
 	if len(proxies) > 0 {
 		handler = onlyFrom(proxies, handler, a.opt.Log)

@@ -5,6 +5,7 @@ package app
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/countersign/countersign/internal/devpage"
@@ -16,6 +17,7 @@ import (
 	"github.com/countersign/countersign/internal/message/httpsms"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/verification"
+	"github.com/countersign/countersign/internal/web"
 )
 
 // DemoSlug is the service of `dev`.
@@ -89,25 +91,35 @@ func (a *App) routes() (map[service.Channel][]message.Provider, error) {
 	return routes, nil
 }
 
-// handler puts the surfaces together: the API and, under `dev`, the pages, each with defences of its own.
-func (a *App) handler() http.Handler {
+// handler puts the surfaces together: the API, the pages of services and, under `dev`, its own, each with defences of its own.
+func (a *App) handler(proxies []netip.Prefix) (http.Handler, error) {
 	api := httpx.NewMux(a.opt.Log, time.Now, httpx.WriteProblem)
 	surface := &jsonapi.API{
 		Engine: a.engine, Registry: a.registry, Store: a.store, Gateways: a.gateways, Inbound: a.inbound, Region: a.opt.Config.Get("default-region"),
 		Now: a.ledger.Now, Ready: a.dispatcher.Running, Done: a.stopping,
 	}
 	surface.Mount(api)
-	if a.inbox == nil {
-		return api
-	}
 	mux := http.NewServeMux()
 	for _, path := range []string{"/v1/", "/docs", "/docs/", "/openapi.json", "/livez", "/readyz"} {
 		mux.Handle(path, api)
 	}
-	pages := &devpage.Pages{
-		Engine: a.engine, Inbox: a.inbox, Answer: a.inbound, Places: a.places, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
-		Service: func() (*service.Service, bool) { return a.registry.BySlug(DemoSlug) },
+	opt := web.Options{
+		Accounts: a.accounts, ByHost: a.registry.ByDomain, Places: a.places, Region: a.opt.Config.Get("default-region"), Now: a.ledger.Now, Log: a.opt.Log,
+		Secure: !a.opt.Dev, Proxies: proxies,
 	}
-	pages.Mount(mux)
-	return mux
+	if a.inbox != nil {
+		pages := &devpage.Pages{
+			Engine: a.engine, Inbox: a.inbox, Answer: a.inbound, Places: a.places, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
+			Service: func() (*service.Service, bool) { return a.registry.BySlug(DemoSlug) },
+		}
+		pages.Mount(mux)
+		opt.Aside = pages.Aside
+		opt.ByHost = func(string) (*service.Service, bool) { return a.registry.BySlug(DemoSlug) } // under any name of this machine
+	}
+	pages, err := web.New(opt)
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/", pages)
+	return mux, nil
 }

@@ -128,6 +128,16 @@ func (p *Pages) show(w http.ResponseWriter, status int, name string, data *page)
 	return nil
 }
 
+// Aside is the inbox for pages that it stands beside, with the script that keeps it live and its style sheet.
+func (p *Pages) Aside() (content template.HTML, script, style string) {
+	letters, version, _ := p.Inbox.Letters()
+	var b bytes.Buffer
+	if err := p.templates.ExecuteTemplate(&b, "aside", &page{Recipients: recipients(letters), Version: version, Now: p.Now()}); err != nil {
+		p.Log.Error("the inbox can't be shown", "err", err)
+	}
+	return template.HTML(b.String()), "/assets/inbox.js", "/assets/inbox.css" // of our own template, which has escaped what is in it
+}
+
 // fail shows a fault that no page has a place for.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.As(err)

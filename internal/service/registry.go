@@ -157,6 +157,16 @@ func (r *Registry) BySlug(slug string) (*Service, bool) {
 	return s, ok
 }
 
+// ByDomain returns the service whose pages are at a host name. Of several with one domain it is the one with the least id.
+func (r *Registry) ByDomain(host string) (found *Service, ok bool) {
+	for _, s := range r.state.Load().byID {
+		if s.Domain == host && host != "" && (found == nil || s.ID < found.ID) {
+			found = s
+		}
+	}
+	return found, found != nil
+}
+
 // All returns all services, ordered by slug.
 func (r *Registry) All() []*Service {
 	var all []*Service

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"rsc.io/qr"
+
+	"github.com/countersign/countersign/internal/account"
+	"github.com/countersign/countersign/internal/contact"
+	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/secret"
+)
+
+// center is a page of the security centre.
+func (p *Pages) center(v *visit, title string) *page {
+	pg := p.page(v, title)
+	pg.Wide, pg.View = true, p.Accounts.View(v.signed)
+	return pg
+}
+
+func (p *Pages) security(v *visit) error {
+	pg := p.center(v, "security.title")
+	if pg.View.MustTurnOn {
+		return see(v, "/security/two-step")
+	}
+	return p.show(v, http.StatusOK, "security.html", pg)
+}
+
+func (p *Pages) doSignOut(v *visit) error {
+	if err := p.Accounts.SignOut(v.Request.Context(), v.signed, "", v.visitor); err != nil {
+		return err
+	}
+	p.clear(v, cookieSession)
+	p.clear(v, cookieNext)
+	v.signed = nil
+	return see(v, "/signin")
+}
+
+func (p *Pages) twoStep(v *visit) error {
+	return p.show(v, http.StatusOK, "twostep.html", p.center(v, "twostep.title"))
+}
+
+func (p *Pages) twoStepOff(v *visit) error {
+	pg := p.center(v, "off.title")
+	return p.show(v, http.StatusOK, "off.html", pg)
+}
+
+func (p *Pages) doTwoStepOff(v *visit) error {
+	err := p.Accounts.TurnOff(v.Request.Context(), v.signed, v.visitor)
+	if fault.As(err) != nil && fault.As(err).Code == account.ErrStandsAlone.Code {
+		p.setNext(v, "/security/two-step/off")
+		pg := p.center(v, "password.title")
+		return p.again(v, err, "password.html", pg, "password")
+	}
+	if err != nil {
+		return p.again(v, err, "off.html", p.center(v, "off.title"), "")
+	}
+	pg, err := p.fresh(v, "off.done")
+	if err != nil {
+		return err
+	}
+	return p.show(v, http.StatusOK, "offdone.html", pg)
+}
+
+// fresh is a page of the security centre after a change.
+func (p *Pages) fresh(v *visit, title string) (*page, error) {
+	s, err := p.Accounts.Session(v.Request.Context(), v.svc, p.cookie(v, cookieSession), v.visitor)
+	if err != nil {
+		return nil, err
+	}
+	v.signed = s
+	return p.center(v, title), nil
+}
+
+// begun goes on with a flow that begins on a page of the centre, or shows that page with what was refused.
+func (p *Pages) begun(v *visit, s *account.Step, err error, name, title, field string) error {
+	if err != nil {
+		pg := p.center(v, title)
+		pg.Typed, pg.Back = v.form("contact"), v.form("back")
+		return p.again(v, err, name, pg, field)
+	}
+	return p.advance(v, s, nil)
+}
+
+func (p *Pages) doEnable(v *visit) error {
+	s, err := p.Accounts.Enable(v.Request.Context(), v.signed, v.form("id"), v.visitor)
+	return p.begun(v, s, err, "twostep.html", "twostep.title", "")
+}
+
+func (p *Pages) doAddApp(v *visit) error {
+	s, err := p.Accounts.AddApp(v.Request.Context(), v.signed, v.form("name"), true, v.visitor)
+	return p.begun(v, s, err, "twostep.html", "twostep.title", "")
+}
+
+func (p *Pages) doAddKey(v *visit) error {
+	s, err := p.Accounts.AddPasskey(v.Request.Context(), v.signed, v.form("name"), v.form("two_step") != "", v.visitor)
+	return p.begun(v, s, err, "twostep.html", "twostep.title", "")
+}
+
+// changed goes back to a page after a change, or shows it with what was refused.
+func (p *Pages) changed(v *visit, err error, to, name, title string) error {
+	if err != nil {
+		pg := p.center(v, title)
+		pg.Back = to
+		return p.again(v, err, name, pg, "")
+	}
+	return see(v, to)
+}
+
+func (p *Pages) doStopCodes(v *visit) error {
+	return p.changed(v, p.Accounts.StopCodes(v.Request.Context(), v.signed, v.form("id"), v.visitor), "/security/two-step", "twostep.html", "twostep.title")
+}
+
+func (p *Pages) doDefault(v *visit) error {
+	return p.changed(v, p.Accounts.SetDefault(v.Request.Context(), v.signed, v.form("way"), v.visitor), "/security/two-step", "twostep.html", "twostep.title")
+}
+
+func (p *Pages) doRename(v *visit) error {
+	to, name, title := "/security/two-step", "twostep.html", "twostep.title"
+	if v.form("back") == "/security/devices" {
+		to, name, title = "/security/devices", "devices.html", "devices.title"
+	}
+	return p.changed(v, p.Accounts.Rename(v.Request.Context(), v.signed, v.form("id"), v.form("name")), to, name, title)
+}
+
+func (p *Pages) doRemove(v *visit) error {
+	to, name, title := "/security/two-step", "twostep.html", "twostep.title"
+	if v.form("back") == "/security/contacts" {
+		to, name, title = "/security/contacts", "contacts.html", "contacts.title"
+	}
+	return p.changed(v, p.Accounts.Remove(v.Request.Context(), v.signed, v.form("id"), v.visitor), to, name, title)
+}
+
+func (p *Pages) recoveryCodes(v *visit) error {
+	return p.show(v, http.StatusOK, "codes.html", p.center(v, "codes.title"))
+}
+
+func (p *Pages) doRecoveryCodes(v *visit) error {
+	codes, err := p.Accounts.NewRecoveryCodes(v.Request.Context(), v.signed, v.visitor)
+	if err != nil {
+		return p.again(v, err, "codes.html", p.center(v, "codes.title"), "")
+	}
+	return p.showRecoveryCodes(v, codes)
+}
+
+// showRecoveryCodes shows them this once. Reloading the page asks the browser to send the form again, which makes nothing new of a flow.
+func (p *Pages) showRecoveryCodes(v *visit, codes []string) error {
+	pg := p.page(v, "codes.new")
+	pg.Data = codes
+	return p.show(v, http.StatusOK, "codesnew.html", pg)
+}
+
+func (p *Pages) password(v *visit) error {
+	return p.show(v, http.StatusOK, "password.html", p.center(v, "password.title"))
+}
+
+func (p *Pages) doPassword(v *visit) error {
+	err := error(nil)
+	if v.form("password") != v.form("repeat") {
+		err = errRepeat
+	} else {
+		err = p.Accounts.ChangePassword(v.Request.Context(), v.signed, secret.NewText(v.form("password")), v.visitor)
+	}
+	if err != nil {
+		return p.again(v, err, "password.html", p.center(v, "password.title"), "password")
+	}
+	return see(v, p.next(v, "/security"))
+}
+
+func (p *Pages) contacts(v *visit) error {
+	return p.show(v, http.StatusOK, "contacts.html", p.center(v, "contacts.title"))
+}
+
+func (p *Pages) doAddContact(v *visit) error {
+	to, err := p.contact(v)
+	if err != nil {
+		return p.begun(v, nil, fault.As(err).WithField("contact"), "contacts.html", "contacts.title", "contact")
+	}
+	s, err := p.Accounts.AddContact(v.Request.Context(), v.signed, to, v.form("replaces"), v.visitor)
+	return p.begun(v, s, err, "contacts.html", "contacts.title", "contact")
+}
+
+func (p *Pages) doConfirm(v *visit) error {
+	s, err := p.Accounts.ConfirmContact(v.Request.Context(), v.signed, v.form("id"), v.visitor)
+	return p.begun(v, s, err, "contacts.html", "contacts.title", "contact")
+}
+
+func (p *Pages) devices(v *visit) error {
+	return p.show(v, http.StatusOK, "devices.html", p.center(v, "devices.title"))
+}
+
+func (p *Pages) doRevoke(v *visit) error {
+	return p.changed(v, p.Accounts.RevokeDevice(v.Request.Context(), v.signed, v.form("id"), v.visitor), "/security/devices", "devices.html", "devices.title")
+}
+
+func (p *Pages) doEndSession(v *visit) error {
+	id := v.form("id")
+	err := p.Accounts.SignOut(v.Request.Context(), v.signed, id, v.visitor)
+	if err == nil && !slices.ContainsFunc(p.Accounts.View(v.signed).Sessions, func(s account.SessionView) bool { return s.ID == id && s.Current }) {
+		return see(v, "/security/devices")
+	}
+	return p.changed(v, err, "/signin", "devices.html", "devices.title")
+}
+
+// activityData is a page of entries.
+type activityData struct {
+	Entries []account.Entry
+	Before  uint32 // for the next page; 0: there is none
+}
+
+func (p *Pages) activity(v *visit) error {
+	pg := p.center(v, "activity.title")
+	before, _ := strconv.ParseUint(v.Request.URL.Query().Get("before"), 10, 32) // anything else is the first page
+	entries, more, err := p.Accounts.Activity(v.Request.Context(), v.signed, uint32(before))
+	if err != nil {
+		return err
+	}
+	d := &activityData{Entries: entries}
+	if more && len(entries) > 0 {
+		d.Before = entries[len(entries)-1].ID
+	}
+	pg.Data = d
+	return p.show(v, http.StatusOK, "activity.html", pg)
+}
+
+func (p *Pages) doNotMe(v *visit) error {
+	id, _ := strconv.ParseUint(v.form("entry"), 10, 32) // what is no number is no entry
+	if err := p.Accounts.NotMe(v.Request.Context(), v.signed, uint32(id), v.visitor); err != nil {
+		return err
+	}
+	pg, err := p.fresh(v, "notme.title")
+	if err != nil {
+		return err
+	}
+	return p.show(v, http.StatusOK, "notme.html", pg)
+}
+
+func (p *Pages) data(v *visit) error {
+	return p.show(v, http.StatusOK, "data.html", p.center(v, "data.title"))
+}
+
+func (p *Pages) download(v *visit) error {
+	e, err := p.Accounts.Export(v.Request.Context(), v.signed)
+	if err != nil {
+		return err
+	}
+	body, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return fault.As(err)
+	}
+	v.Header()["Content-Type"] = []string{"application/json"}
+	v.Header()["Content-Disposition"] = []string{`attachment; filename="` + v.svc.Slug + `-account.json"`}
+	return send(v, http.StatusOK, body)
+}
+
+func (p *Pages) closing(v *visit) error {
+	return p.show(v, http.StatusOK, "close.html", p.center(v, "close.title"))
+}
+
+func (p *Pages) doClose(v *visit) error {
+	if err := p.Accounts.Close(v.Request.Context(), v.signed, v.visitor); err != nil {
+		return p.again(v, err, "close.html", p.center(v, "close.title"), "")
+	}
+	p.clear(v, cookieSession)
+	v.signed = nil
+	return p.show(v, http.StatusOK, "closed.html", p.page(v, "closed.title"))
+}
+
+// QR is the picture for an authenticator app, as a data URL: it is in this page and nowhere else.
+func (pg *page) QR(uri string) (template.URL, error) {
+	code, err := qr.Encode(uri, qr.M)
+	if err != nil {
+		return "", err
+	}
+	code.Scale = 5
+	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(code.PNG())), nil
+}
+
+// Groups writes a secret in groups of four, as people type it.
+func (pg *page) Groups(text string) string {
+	var b bytes.Buffer
+	for i := 0; i < len(text); i += 4 {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(text[i:min(i+4, len(text))])
+	}
+	return b.String()
+}
+
+// IsPhone tells a phone number from an address.
+func (pg *page) IsPhone(c account.ContactView) bool { return c.Kind == contact.Phone }
