@@ -30,13 +30,16 @@ import (
 )
 
 // start runs the true program as `dev` does, and returns its URL and the text of an API key of its demo service.
-func start(t *testing.T, database string) (url, key string) {
+func start(t *testing.T, database string) (url, key string) { return startAt(t, database, nil) }
+
+// startAt is start with a clock that the test moves.
+func startAt(t *testing.T, database string, offset func() time.Duration) (url, key string) {
 	t.Helper()
 	cfg, err := config.Load("", nil, map[string]string{"database": database, "listen": "127.0.0.1:0"})
 	must(t, err)
 	master, err := secret.GenerateMaster(rand.Reader)
 	must(t, err)
-	a, err := app.New(t.Context(), app.Options{Config: cfg, Log: slog.New(slog.DiscardHandler), Master: master, Dev: true})
+	a, err := app.New(t.Context(), app.Options{Config: cfg, Log: slog.New(slog.DiscardHandler), Master: master, Dev: true, Offset: offset})
 	must(t, err)
 	svc, err := a.Registry().Create(t.Context(), service.Row{
 		Slug: app.DemoSlug, Name: "Demo", Domain: "localhost", Locale: "en", Policy: service.DefaultPolicy(),
