@@ -13,11 +13,12 @@ import (
 )
 
 const (
-	wakeAtOnce  = 500
-	sweepEvery  = 250 * time.Millisecond
-	wakeEvery   = 250 * time.Millisecond
-	numberEvery = 100 * time.Millisecond
-	tick        = time.Second
+	wakeAtOnce      = 500
+	sweepEvery      = 250 * time.Millisecond
+	wakeEvery       = 250 * time.Millisecond
+	numberEvery     = 100 * time.Millisecond
+	checkpointEvery = time.Minute
+	tick            = time.Second
 )
 
 // startJobs starts what runs beside the requests.
@@ -27,6 +28,7 @@ func (a *App) startJobs() {
 	a.every(tick, "write down the time", a.saveTime)
 	a.every(wakeEvery, "send and end what is due", a.wake)
 	a.every(numberEvery, "number events", a.number)
+	a.every(checkpointEvery, "write checkpoints of the event log", a.checkpoint)
 	sweep := &sweeper{app: a, kind: ledger.KindReply}
 	a.every(sweepEvery, "remove what nobody needs", sweep.step)
 }

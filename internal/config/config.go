@@ -57,6 +57,7 @@ func Options() []Option {
 		{Name: "mail-from", Usage: "sender of mails: an address, or a name and an address"},
 		{Name: "default-region", Usage: "country of numbers that come without one, such as DE"},
 		{Name: "keep-days", Default: "90", Usage: "days for which ended verifications are kept", check: number(1, 3650)},
+		{Name: "log-checkpoints", Usage: "folder outside the database for signed checkpoints of the event log; empty: none are written"},
 		{Name: "log-format", Default: "text", Usage: "text or json", check: oneOf("text", "json")},
 		{Name: "log-level", Default: "info", Usage: "debug, info, warn or error", check: oneOf("debug", "info", "warn", "error")},
 		{Name: "stop-seconds", Default: "20", Usage: "how long a stop waits for what has begun", check: number(1, 600)},
