@@ -305,6 +305,46 @@ func TestVerifyFindsWhatWasDoneToTheLog(t *testing.T) {
 	}
 }
 
+// stopper ends a server as soon as it says that it serves.
+type stopper struct {
+	bytes.Buffer
+	stop func()
+}
+
+func (s *stopper) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("msg=serving")) {
+		s.stop()
+	}
+	return s.Buffer.Write(b)
+}
+
+// A server that stops leaves a checkpoint of all that it numbered; one without a folder says so, once.
+//
+// Keeps: S15
+func TestServeWritesCheckpoints(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
+	serve := func(args ...string) string {
+		ctx, cancel := context.WithCancel(t.Context())
+		out := &stopper{stop: cancel}
+		code := cli.Run(ctx, cli.Process{Args: append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), Environ: d.environ, In: strings.NewReader(""), Out: out, Err: out})
+		if code != 0 {
+			t.Fatalf("exit code %d:\n%s", code, out)
+		}
+		return out.String()
+	}
+	const warning = "no checkpoints of the event log are written"
+	if out := serve(); strings.Contains(out, warning) {
+		t.Error(out)
+	}
+	if out := d.must("log", "verify"); !strings.Contains(out, "5 checkpoints agree, the last of them of 30") || strings.Contains(out, "note:") {
+		t.Error(out)
+	}
+	if out := serve("--log-checkpoints", ""); strings.Count(out, warning) != 1 {
+		t.Error(out)
+	}
+}
+
 // Without the master key, the folder or the key itself as much is checked as can be, and said.
 //
 // Keeps: S15
