@@ -250,7 +250,9 @@ var attacks = []struct {
 	{"a row comes twice", func(d *deployment) {
 		d.exec("INSERT INTO journal (service, at, count, first, events) SELECT service, at, count, first, events FROM journal WHERE first = 5")
 	}, []string{"a row begins with the number 5, where entry 10 should come"}, ""},
-	{"a checkpoint is changed", func(d *deployment) { d.edit(func(s string) string { return strings.Replace(s, "\n15\n", "\n14\n", 1) }) },
+	{"a checkpoint is changed", func(d *deployment) {
+		d.edit(func(s string) string { return strings.Replace(s, "\n15\n", "\n14\n", 1) })
+	},
 		[]string{"the checkpoint at byte", "is forged or damaged"}, ""},
 	{"a signature is changed", func(d *deployment) {
 		d.edit(func(s string) string { i := strings.LastIndex(s, "\n\n"); return s[:i-6] + "AAAA" + s[i-2:] })

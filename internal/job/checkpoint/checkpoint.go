@@ -35,7 +35,9 @@ type point struct {
 }
 
 // origin names the log of a service in its checkpoints. key is the name of the key.
-func origin(key string, service uint32) string { return key + "/" + strconv.FormatUint(uint64(service), 10) }
+func origin(key string, service uint32) string {
+	return key + "/" + strconv.FormatUint(uint64(service), 10)
+}
 
 // sign makes the checkpoint of a service's log.
 func sign(key *Key, service uint32, p point) ([]byte, error) {

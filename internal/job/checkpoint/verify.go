@@ -165,7 +165,9 @@ func (w *walk) problem(format string, args ...any) {
 	}
 }
 
-func (w *walk) note(format string, args ...any) { w.Notes = append(w.Notes, fmt.Sprintf(format, args...)) }
+func (w *walk) note(format string, args ...any) {
+	w.Notes = append(w.Notes, fmt.Sprintf(format, args...))
+}
 
 func (w *walk) run(ctx context.Context, folder string, length int64, key note.Verifier) error {
 	w.points = points{key: key, service: w.Service, problem: w.problem, note: w.note}
