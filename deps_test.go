@@ -32,7 +32,7 @@ type layer struct {
 var layers = []layer{
 	{
 		name:     "foundation",
-		packages: []string{"internal/fault", "internal/otp", "internal/secret", "internal/contact", "internal/password"},
+		packages: []string{"internal/fault", "internal/otp", "internal/secret", "internal/contact", "internal/password", "internal/place", "internal/locale"},
 		reason:   "it is what everything else stands on, and is understood and tested alone",
 	},
 	{
@@ -135,6 +135,7 @@ var restricted = []struct {
 	{"github.com/danielgtaylor/huma/", []string{"surface", "tool"}, "the API's framework stays in the API"},
 	{"github.com/wneessen/go-mail", []string{"channel", "tool"}, "mail is composed in one place"},
 	{"github.com/alecthomas/kong", []string{"command line", "tool"}, "flags belong to the command line"},
+	{"github.com/oschwald/maxminddb-golang", []string{"foundation", "tool"}, "places are found in one place"},
 	{"os/exec", []string{"tool"}, "the program starts no other program"},
 	{"unsafe", nil, "memory safety is a promise"},
 }
@@ -143,7 +144,7 @@ var restricted = []struct {
 var notInBinary = []string{
 	"testing", "net/http/httptest", module + "internal/testkit", module + "internal/tools", module + "bench",
 	"github.com/chromedp/", "pgregory.net/rapid", "go.uber.org/goleak", "github.com/anishathalye/porcupine",
-	"github.com/rogpeppe/go-internal",
+	"github.com/rogpeppe/go-internal", "github.com/maxmind/mmdbwriter",
 }
 
 // listed is what go list says of a package.

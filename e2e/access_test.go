@@ -66,6 +66,7 @@ func TestAccess(t *testing.T) {
 		{"GET", "/v1/events", "", "support read"},
 		{"GET", "/v1/service", "", "manage"},
 		{"PATCH", "/v1/service", `{}`, "manage"},
+		{"DELETE", "/v1/service/logo", "", "manage"},
 		{"GET", "/v1/keys", "", "manage"},
 		{"POST", "/v1/keys", `{"name":"x","scopes":["read"]}`, "manage"},
 	} {
@@ -153,6 +154,7 @@ func TestRefusalsToStart(t *testing.T) {
 		"in the clear, to the world":  {"serve", "--config", p.config, "--listen", "0.0.0.0:0"},
 		"dev, to the world":           {"dev", "--listen", "0.0.0.0:0"},
 		"a certificate without a key": {"serve", "--config", p.config, "--tls-certificate", other},
+		"no places":                   {"serve", "--config", p.config, "--place-database", other},
 		"an unknown database":         {"serve", "--config", p.config, "--database", "mysql://x"},
 	} {
 		cmd := exec.CommandContext(t.Context(), p.path, args...)

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/countersign/countersign/internal/account"
 	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/devpage"
 	"github.com/countersign/countersign/internal/fault"
@@ -24,6 +25,7 @@ import (
 	"github.com/countersign/countersign/internal/jsonapi"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/place"
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/store"
@@ -50,11 +52,13 @@ type App struct {
 	registry    *service.Registry
 	callers     *verification.Callers
 	engine      *verification.Engine
+	accounts    *account.Accounts
 	dispatcher  *message.Dispatcher
 	gateways    map[string]jsonapi.Gateway // by name: their receipts come to them
-	inbox       *devpage.Inbox             // of dev
-	checkpoints *checkpoint.Writer         // nil: none are written
-	stopping    chan struct{}              // closed when a stop begins: ends what streams
+	places      *place.Finder
+	inbox       *devpage.Inbox     // of dev
+	checkpoints *checkpoint.Writer // nil: none are written
+	stopping    chan struct{}      // closed when a stop begins: ends what streams
 	server      *http.Server
 	listener    net.Listener
 	saved       atomic.Int64 // how many batches had run when the time was last written down
@@ -84,6 +88,9 @@ func New(ctx context.Context, opt Options) (*App, error) {
 
 func (a *App) open(ctx context.Context) error {
 	var err error
+	if a.places, err = place.Open(a.opt.Config.Get("place-database")); err != nil {
+		return err
+	}
 	if a.store, err = OpenStore(ctx, a.opt.Config); err != nil {
 		return err
 	}
@@ -97,7 +104,7 @@ func (a *App) open(ctx context.Context) error {
 	if ahead := time.Until(floor); ahead > time.Hour {
 		a.opt.Log.Warn("this machine's clock is behind the latest time in the database; time stands still until it has caught up", "by", ahead.Round(time.Second))
 	}
-	a.ledger = ledger.New(a.store, ledger.Options{Decode: verification.DecodeRow, Offset: a.opt.Offset, Floor: floor})
+	a.ledger = ledger.New(a.store, ledger.Options{Decode: decodeRow, Offset: a.opt.Offset, Floor: floor})
 	if a.registry, err = service.NewRegistry(ctx, a.store, a.opt.Master); err != nil {
 		return err
 	}

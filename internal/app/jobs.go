@@ -14,6 +14,7 @@ import (
 
 const (
 	wakeAtOnce      = 500
+	placesEvery     = time.Minute
 	sweepEvery      = 250 * time.Millisecond
 	wakeEvery       = 250 * time.Millisecond
 	numberEvery     = 100 * time.Millisecond
@@ -27,7 +28,9 @@ func (a *App) startJobs() {
 	a.every(tick, "merge counts of callers", func(ctx context.Context) error { return a.callers.Merge(ctx, a.ledger.Now()) })
 	a.every(tick, "write down the time", a.saveTime)
 	a.every(wakeEvery, "send and end what is due", a.wake)
+	a.every(wakeEvery, "send notices and do what is due for accounts", a.wakeAccounts)
 	a.every(numberEvery, "number events", a.number)
+	a.every(placesEvery, "read the database of places", a.places.Refresh)
 	a.every(checkpointEvery, "write checkpoints of the event log", a.checkpoint)
 	sweep := &sweeper{app: a, kind: ledger.KindReply}
 	a.every(sweepEvery, "remove what nobody needs", sweep.step)
@@ -108,7 +111,7 @@ func (s *sweeper) step(ctx context.Context) error {
 	if s.kind != ledger.KindVerification {
 		until = ledger.ID(bytes.Repeat([]byte{0xff}, len(until)))
 	}
-	next, _, err := s.app.store.Sweep(ctx, s.kind, s.from, until, func(v ledger.Value) bool { return verification.Stale(v, now, keep) }, verification.DecodeRow)
+	next, _, err := s.app.store.Sweep(ctx, s.kind, s.from, until, func(v ledger.Value) bool { return stale(v, now, keep) }, decodeRow)
 	if err != nil {
 		return err
 	}
@@ -116,7 +119,7 @@ func (s *sweeper) step(ctx context.Context) error {
 	if !next.IsZero() {
 		return nil
 	}
-	if s.kind++; s.kind <= ledger.KindContact {
+	if s.kind++; s.kind < ledger.Kinds {
 		return nil
 	}
 	s.kind = ledger.KindReply

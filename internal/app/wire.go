@@ -37,7 +37,8 @@ func (a *App) wire() error {
 	}
 	a.callers = verification.NewCallers(a.store, a.opt.Log)
 	a.engine = verification.New(a.ledger, a.registry, a.dispatcher, a.callers)
-	a.dispatcher.Bind(a.engine)
+	a.wireAccounts()
+	a.dispatcher.Bind(outbox{a.engine, a.accounts})
 	return nil
 }
 
@@ -104,7 +105,7 @@ func (a *App) handler() http.Handler {
 		mux.Handle(path, api)
 	}
 	pages := &devpage.Pages{
-		Engine: a.engine, Inbox: a.inbox, Answer: a.inbound, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
+		Engine: a.engine, Inbox: a.inbox, Answer: a.inbound, Places: a.places, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
 		Service: func() (*service.Service, bool) { return a.registry.BySlug(DemoSlug) },
 	}
 	pages.Mount(mux)

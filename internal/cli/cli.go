@@ -50,6 +50,13 @@ type call struct {
 func (c *call) String(name, value, usage string) { c.text[name] = c.FlagSet.String(name, value, usage) }
 func (c *call) get(name string) string           { return *c.text[name] }
 
+// given tells whether a flag was given, even if empty.
+func (c *call) given(name string) bool {
+	found := false
+	c.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
+}
+
 func commands() []command {
 	return []command{
 		{name: "dev", help: "start everything on this machine at once, with a demo service and a local inbox", run: dev, flags: func(c *call) {
@@ -66,12 +73,16 @@ func commands() []command {
 			c.String("policy", "", "JSON of what differs from the default policy")
 		}},
 		{name: "service list", help: "list the services", run: serviceList},
-		{name: "service show", args: "SLUG", help: "print a service and its policy as JSON", run: serviceShow},
+		{name: "service show", args: "SLUG", help: "print a service, its policy and its brand as JSON", run: serviceShow},
 		{name: "service set", args: "SLUG", help: "change a service", run: serviceSet, flags: func(c *call) {
 			c.String("name", "", "its name in messages")
 			c.String("domain", "", "host of its pages")
 			c.String("locale", "", "language of its messages")
 			c.String("policy", "", "JSON of what changes in its policy")
+			for _, f := range brandFlags() {
+				c.String(f.name, "", f.usage)
+			}
+			c.String("logo", "", "file with its logo, PNG or SVG; empty takes it back")
 		}},
 		{name: "apikey create", args: "SERVICE", help: "make an API key; it is shown once", run: apikeyCreate, flags: func(c *call) {
 			c.String("name", "", "what it is for")

@@ -57,19 +57,6 @@ func patchPolicy(policy *service.Policy, text string) error {
 	return nil
 }
 
-func serviceSet(ctx context.Context, p *Process, c *call) error {
-	return withService(ctx, p, c, func(reg *service.Registry, svc *service.Service) error {
-		return reg.Update(ctx, svc.ID, func(row *service.Row) error {
-			for name, to := range map[string]*string{"name": &row.Name, "domain": &row.Domain, "locale": &row.Locale} {
-				if v := c.get(name); v != "" {
-					*to = v
-				}
-			}
-			return patchPolicy(&row.Policy, c.get("policy"))
-		})
-	})
-}
-
 func serviceList(ctx context.Context, p *Process, c *call) error {
 	return registry(ctx, p, c, func(reg *service.Registry) error {
 		w := tabwriter.NewWriter(p.Out, 0, 4, 2, ' ', 0)
@@ -78,20 +65,6 @@ func serviceList(ctx context.Context, p *Process, c *call) error {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Slug, s.Name, s.Domain, s.Locale)
 		}
 		return w.Flush()
-	})
-}
-
-func serviceShow(ctx context.Context, p *Process, c *call) error {
-	return withService(ctx, p, c, func(_ *service.Registry, svc *service.Service) error {
-		e := json.NewEncoder(p.Out)
-		e.SetIndent("", "  ")
-		return e.Encode(struct {
-			Slug   string         `json:"slug"`
-			Name   string         `json:"name"`
-			Domain string         `json:"domain"`
-			Locale string         `json:"locale"`
-			Policy service.Policy `json:"policy"`
-		}{svc.Slug, svc.Name, svc.Domain, svc.Locale, svc.Policy})
 	})
 }
 

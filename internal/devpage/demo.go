@@ -5,6 +5,7 @@ package devpage
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/otp"
+	"github.com/countersign/countersign/internal/place"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/verification"
 )
@@ -46,7 +48,7 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
 	var b *verification.Begun
 	if err == nil {
 		b, err = p.Engine.Begin(r.Context(), verification.BeginRequest{
-			Service: svc, Contact: to, Purpose: service.SignIn, Context: verification.RequestContext{Device: device(r.UserAgent())},
+			Service: svc, Contact: to, Purpose: service.SignIn, Context: p.asked(r),
 		})
 	}
 	if err != nil {
@@ -63,22 +65,13 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// device says a browser in words, roughly: it is only shown to the person.
-func device(agent string) string {
-	pick := func(names ...string) string {
-		for _, n := range names {
-			if word, shown, _ := strings.Cut(n, "="); strings.Contains(agent, word) {
-				return shown
-			}
-		}
-		return ""
+// asked says from where and with what a request came, as the mail with the code tells.
+func (p *Pages) asked(r *http.Request) verification.RequestContext {
+	c := verification.RequestContext{Device: place.Device(r.UserAgent())}
+	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		c.Place = p.Places.Find(from.Addr().String(), "en").String()
 	}
-	browser := pick("Firefox=Firefox", "Edg=Edge", "Chrome=Chrome", "Safari=Safari", "curl=curl")
-	system := pick("Android=Android", "iPhone=iPhone", "iPad=iPad", "Windows=Windows", "Mac OS=Mac", "Linux=Linux")
-	if browser != "" && system != "" {
-		return browser + " on " + system
-	}
-	return browser + system
+	return c
 }
 
 // flow is the verification that this browser began.

@@ -26,7 +26,8 @@ type Letter struct {
 	To      string
 	Text    string
 	Subject string
-	Code    string
+	Code    string // empty: a notice
+	Link    string // of a notice by mail; may be empty
 	At      time.Time
 	Receipt string   // what the developer set: delivered, unreachable, ...
 	Answers []string // what the phone wrote back
@@ -60,6 +61,9 @@ func (b *Inbox) Send(_ context.Context, o *message.Outgoing, t *message.Text) (m
 	l := Letter{
 		ID: hex.EncodeToString(id[:]), Channel: o.Channel, To: o.To.Reveal(), Text: strings.TrimSpace(strings.ReplaceAll(t.Body, "\r\n", "\n")),
 		Subject: t.Subject, Code: o.Code.Reveal(), At: b.now(), ref: o.Ref,
+	}
+	if o.Notice != nil && o.Channel == service.Email {
+		l.Link = o.Notice.Link
 	}
 	b.change(func() {
 		b.letters = append(b.letters, l)
@@ -110,21 +114,21 @@ func (b *Inbox) with(id string, change func(*Letter)) (l Letter, ok bool) {
 	return l, ok
 }
 
-// place is a phone or a mailbox with its letters, newest first.
-type place struct {
+// recipient is a phone or a mailbox with its letters, newest first.
+type recipient struct {
 	To      string
 	Phone   bool
 	Letters []Letter
 }
 
-// places groups letters by recipient; who got one last comes first.
-func places(letters []Letter) []place {
-	var out []place
+// recipients groups letters; who got one last comes first.
+func recipients(letters []Letter) []recipient {
+	var out []recipient
 	for _, l := range letters {
-		i := slices.IndexFunc(out, func(p place) bool { return p.To == l.To })
+		i := slices.IndexFunc(out, func(p recipient) bool { return p.To == l.To })
 		if i < 0 {
 			i = len(out)
-			out = append(out, place{To: l.To, Phone: l.Channel != service.Email})
+			out = append(out, recipient{To: l.To, Phone: l.Channel != service.Email})
 		}
 		out[i].Letters = append(out[i].Letters, l)
 	}

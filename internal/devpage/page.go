@@ -23,6 +23,7 @@ import (
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/place"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/verification"
 )
@@ -45,6 +46,7 @@ type Pages struct {
 	Inbox   *Inbox
 	Answer  func(ctx context.Context, in message.Inbound) error // takes a text that a phone of the inbox sends back
 	Service func() (*service.Service, bool)                     // the demo service; false: it isn't there yet
+	Places  *place.Finder
 	Now     func() time.Time
 	Log     *slog.Logger
 	Done    <-chan struct{} // closed when the server stops: ends what streams
@@ -100,22 +102,22 @@ func secure(h http.Header) {
 
 // page is what every template gets.
 type page struct {
-	Title   string
-	Problem string // said at the top and at the field
-	Typed   string // what was typed, kept
-	View    *verification.View
-	Places  []place
-	Version int
-	Now     time.Time
-	Granted bool
-	Wait    int // seconds until the code may be asked for again
-	Over    string
-	Sent    string // how the latest message went
+	Title      string
+	Problem    string // said at the top and at the field
+	Typed      string // what was typed, kept
+	View       *verification.View
+	Recipients []recipient
+	Version    int
+	Now        time.Time
+	Granted    bool
+	Wait       int // seconds until the code may be asked for again
+	Over       string
+	Sent       string // how the latest message went
 }
 
 func (p *Pages) show(w http.ResponseWriter, status int, name string, data *page) error {
 	letters, version, _ := p.Inbox.Letters()
-	data.Places, data.Version, data.Now = places(letters), version, p.Now()
+	data.Recipients, data.Version, data.Now = recipients(letters), version, p.Now()
 	var b bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&b, name, data); err != nil {
 		return fmt.Errorf("render %s: %w", name, err)
@@ -195,12 +197,13 @@ func (p *Pages) messages(w http.ResponseWriter, _ *http.Request) error {
 		Subject string    `json:"subject,omitempty"`
 		Text    string    `json:"text"`
 		Code    string    `json:"code"`
+		Link    string    `json:"link,omitempty"`
 		At      time.Time `json:"at"`
 	}
 	letters, _, _ := p.Inbox.Letters()
 	out := make([]entry, 0, len(letters))
 	for _, l := range letters {
-		out = append(out, entry{l.To, string(l.Channel), l.Subject, l.Text, l.Code, l.At})
+		out = append(out, entry{l.To, string(l.Channel), l.Subject, l.Text, l.Code, l.Link, l.At})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(out)

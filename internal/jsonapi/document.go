@@ -39,7 +39,7 @@ func describe() *huma.OpenAPI {
 		}
 		ok := &huma.Response{Description: http.StatusText(r.status)}
 		if r.out != nil {
-			ok.Content = map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(reflect.TypeOf(r.out), true, op.OperationID)}}
+			ok.Content = content(registry, r.out, op.OperationID)
 		}
 		op.Responses[strconv.Itoa(r.status)] = ok
 		if r.access != open {
@@ -50,13 +50,20 @@ func describe() *huma.OpenAPI {
 			}
 		}
 		if r.in != nil {
-			op.RequestBody = &huma.RequestBody{Required: r.path != "/v1/verifications/{id}/messages", Content: map[string]*huma.MediaType{
-				"application/json": {Schema: registry.Schema(reflect.TypeOf(r.in), true, op.OperationID+"-body")}}}
+			op.RequestBody = &huma.RequestBody{Required: r.path != "/v1/verifications/{id}/messages", Content: content(registry, r.in, op.OperationID+"-body")}
 		}
 		op.Parameters = parameters(&r)
 		doc.AddOperation(op)
 	}
 	return doc
+}
+
+// content describes a body: a picture or JSON.
+func content(registry huma.Registry, body any, hint string) map[string]*huma.MediaType {
+	if _, ok := body.(picture); ok {
+		return map[string]*huma.MediaType{service.PNG: {}, service.SVG: {}} // OpenAPI 3.1: bytes without a schema
+	}
+	return map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(reflect.TypeOf(body), true, hint)}}
 }
 
 func scopeNames(scopes []service.Scope) []string {

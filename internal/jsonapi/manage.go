@@ -98,36 +98,6 @@ func whole(q url.Values, name string, missing, lo, hi int64) (int64, error) {
 	return n, nil
 }
 
-func (a *API) service(c *call) error {
-	row, _ := a.Registry.Row(c.svc.ID)
-	return write(c, 200, Service{row.Slug, row.Name, row.Domain, row.Locale, row.Policy})
-}
-
-func (a *API) patchService(c *call) error {
-	body, err := httpx.ReadJSON(c.Exchange, new(ServicePatch))
-	if err != nil {
-		return err
-	}
-	err = a.Registry.Update(c.context(), c.svc.ID, func(row *service.Row) error {
-		in := ServicePatch{Policy: row.Policy} // what is left out keeps its value
-		if err := httpx.Decode(body, &in); err != nil {
-			return err
-		}
-		row.Policy = in.Policy
-		for to, v := range map[*string]*string{&row.Name: in.Name, &row.Domain: in.Domain, &row.Locale: in.Locale} {
-			if v != nil {
-				*to = *v
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	row, _ := a.Registry.Row(c.svc.ID)
-	return write(c, 200, Service{row.Slug, row.Name, row.Domain, row.Locale, row.Policy})
-}
-
 func (a *API) keys(c *call) error {
 	out := Keys{Keys: []Key{}}
 	for _, k := range a.Registry.Keys(c.svc) {

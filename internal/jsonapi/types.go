@@ -140,7 +140,23 @@ type Service struct {
 	Domain string         `json:"domain"`
 	Locale string         `json:"locale"`
 	Policy service.Policy `json:"policy"`
+	Brand  ShownBrand     `json:"brand"`
 }
+
+// ShownBrand is how the service looks on its pages. Its logo has requests of its own.
+type ShownBrand struct {
+	service.Brand
+	Logo Logo `json:"logo,omitzero" doc:"Absent: there is none."`
+}
+
+// Logo says that there is a logo.
+type Logo struct {
+	ContentType string `json:"content_type" enum:"image/png,image/svg+xml"`
+	Bytes       int    `json:"bytes"`
+}
+
+// picture stands in the route table for a body that is a logo.
+type picture struct{}
 
 // ServicePatch changes what it names.
 type ServicePatch struct {
@@ -148,6 +164,7 @@ type ServicePatch struct {
 	Domain *string        `json:"domain,omitempty"`
 	Locale *string        `json:"locale,omitempty"`
 	Policy service.Policy `json:"policy,omitzero" doc:"What is left out stays."`
+	Brand  service.Brand  `json:"brand,omitzero" doc:"What is left out stays; an empty text takes back."`
 }
 
 // Keys lists API keys.

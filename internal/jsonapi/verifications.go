@@ -209,7 +209,9 @@ func detail(t *Transaction) verification.Detail {
 	return verification.Detail{Amount: t.Amount, Payee: t.Payee}
 }
 
-func caller(c Caller) verification.Caller { return verification.Caller(c) }
+func caller(c Caller) verification.Caller {
+	return verification.Caller{IP: c.IP, Device: c.Device, Session: c.Session, DeviceToken: c.DeviceToken}
+}
 
 // maxCallerText is the longest text of a caller in bytes.
 const maxCallerText = 256

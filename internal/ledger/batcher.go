@@ -116,14 +116,32 @@ func (b *Batcher) advance(clock time.Time) time.Time {
 
 // Read implements Ledger.
 func (b *Batcher) Read(ctx context.Context, key Key) (Value, error) {
-	row, ok, err := b.backend.Read(ctx, key)
+	row, _, err := b.backend.Read(ctx, key)
 	if err != nil {
 		return nil, translate(err)
 	}
-	if !ok {
+	return b.decode(row)
+}
+
+// ReadLogin implements Ledger.
+func (b *Batcher) ReadLogin(ctx context.Context, login, otherwise Key) (Value, Value, error) {
+	l, a, err := b.backend.ReadLogin(ctx, login, otherwise)
+	if err != nil {
+		return nil, nil, translate(err)
+	}
+	lv, err := b.decode(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	av, err := b.decode(a)
+	return lv, av, err
+}
+
+func (b *Batcher) decode(row Stored) (Value, error) {
+	if row.Version == 0 {
 		return nil, nil
 	}
-	return b.opt.Decode(key.Kind, row.Record)
+	return b.opt.Decode(row.Key.Kind, row.Record)
 }
 
 // Due implements Ledger.

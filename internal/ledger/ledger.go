@@ -19,6 +19,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"time"
 )
@@ -31,6 +32,11 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
 // IsZero tells whether the id is all zeros, which names no row.
 func (id ID) IsZero() bool { return id == ID{} }
+
+// AccountOf is the key of an account's row: it is spread by its own id.
+func AccountOf(service uint32, id ID) Key {
+	return Key{Kind: KindAccount, Service: service, Shard: binary.BigEndian.Uint16(id[:2]), ID: id}
+}
 
 // Kind says which table a row is in. The order of kinds is the order of locks: every batch on
 // every node locks replies first, then verifications, then contacts, and so on.
@@ -154,6 +160,10 @@ type Ledger interface {
 	Do(ctx context.Context, op Op) error
 	// Read returns a row as it was last committed, without locking it; nil if there is none.
 	Read(ctx context.Context, key Key) (Value, error)
+	// ReadLogin returns a login row and the account row that it names, or the one at otherwise (also when there is no login row), as
+	// they were last committed, in one statement: whether there is such a login must not be told by what is asked of
+	// the database.
+	ReadLogin(ctx context.Context, login, otherwise Key) (Value, Value, error)
 	// Due returns up to limit keys of rows of a kind that wakes whose WakeAt has passed, the
 	// longest due first.
 	Due(ctx context.Context, kind Kind, limit int) ([]Key, error)

@@ -59,6 +59,10 @@ func (m *memory) Run(_ context.Context, want []ledger.Want, decide ledger.Decide
 	return nil
 }
 
+func (m *memory) ReadLogin(context.Context, ledger.Key, ledger.Key) (ledger.Stored, ledger.Stored, error) {
+	return ledger.Stored{}, ledger.Stored{}, errors.ErrUnsupported
+}
+
 func (m *memory) Read(_ context.Context, key ledger.Key) (ledger.Stored, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

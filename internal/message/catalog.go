@@ -8,41 +8,49 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"slices"
 	"strings"
 
-	"golang.org/x/text/language"
-
+	"github.com/countersign/countersign/internal/locale"
 	"github.com/countersign/countersign/internal/service"
 )
 
 // One file a language, named by its BCP 47 tag. Sentences stay whole, because languages order words
-// differently.
+// differently. docs/messages.md shows what becomes of them.
 //
 //go:embed catalog/*.json
 var catalogFiles embed.FS
 
-// defaultLocale is what is spoken to people whose language there is no catalogue for.
-const defaultLocale = "en"
+//go:generate go run ../tools/messages ../../docs/messages.md
 
 // catalogFile is a catalogue as it is written. Keys of the inner maps are purposes, or "any" for those
-// that aren't named.
+// that aren't named; of a notice's events and more, its kinds.
 type catalogFile struct {
-	SMS      map[string]string   `json:"sms"`
-	SMSShort map[string]string   `json:"sms_short"`
-	Voice    map[string]string   `json:"voice"`
-	Subject  map[string]string   `json:"subject"`
-	Mail     map[string]string   `json:"mail"`
-	Lines    map[string]string   `json:"mail_lines"`
-	Reply    map[string][]string `json:"reply"` // words that people answer with, in lower case
+	Reviewed bool              `json:"reviewed"` // by a native speaker
+	Never    string            `json:"never"`    // that we never ask for a code; stands for {never}
+	Between  string            `json:"between"`  // what stands between two sentences
+	SMS      map[string]string `json:"sms"`
+	SMSShort map[string]string `json:"sms_short"`
+	Voice    map[string]string `json:"voice"`
+	Subject  map[string]string `json:"subject"`
+	Mail     map[string]string `json:"mail"`
+	Lines    map[string]string `json:"mail_lines"`
+	Notice   struct {
+		Events  map[string]string `json:"events"`
+		More    map[string]string `json:"more"`
+		Deeds   map[string]string `json:"deeds"`
+		Lines   map[string]string `json:"lines"`
+		Account string            `json:"account"`
+	} `json:"notice"`
+	Reply map[string][]string `json:"reply"` // words that people answer with, in lower case
 }
 
 // catalog is one language's sentences.
 type catalog struct {
-	name                              string
+	locale                            locale.Locale
+	between                           string
 	full, short, voice, subject, mail sentences
 	lines                             map[string]sentence
+	notices                           noticeWords
 	no                                []string
 }
 
@@ -88,14 +96,11 @@ func compile(text string) (sentence, error) {
 func compileAll(texts map[string]string) (sentences, error) {
 	all := sentences{}
 	for _, p := range service.Purposes() {
-		text, ok := texts[string(p)]
-		if !ok {
-			text, ok = texts["any"]
+		name := string(p)
+		if texts[name] == "" {
+			name = "any"
 		}
-		if !ok {
-			return nil, fmt.Errorf("no sentence for %s", p)
-		}
-		s, err := compile(text)
+		s, err := compileOne(texts, name)
 		if err != nil {
 			return nil, err
 		}
@@ -104,98 +109,103 @@ func compileAll(texts map[string]string) (sentences, error) {
 	return all, nil
 }
 
+func compileOne(texts map[string]string, name string) (sentence, error) {
+	if texts[name] == "" {
+		return nil, fmt.Errorf("no sentence %s", name)
+	}
+	return compile(texts[name])
+}
+
+// compileLines fills the lines with these names.
+func compileLines(texts map[string]string, names []string) (map[string]sentence, error) {
+	lines := map[string]sentence{}
+	for _, name := range names {
+		s, err := compileOne(texts, name)
+		if err != nil {
+			return nil, err
+		}
+		lines[name] = s
+	}
+	return lines, nil
+}
+
 // mailLines are the lines that every catalogue has to have.
 func mailLines() []string {
 	return []string{"lifetime", "lifetime_one", "asked", "asked_when", "never", "not_you", "not_you_at", "not_paying"}
 }
 
-func readCatalog(name string, content []byte) (*catalog, error) {
-	var f catalogFile
+func decodeCatalog(content []byte) (f catalogFile, err error) {
 	d := json.NewDecoder(bytes.NewReader(content))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
+		return f, err
+	}
+	if f.Never == "" || len(f.Reply["no"]) == 0 || f.Notice.Account == "" {
+		return f, errors.New("never, reply.no or notice.account is missing")
+	}
+	for _, texts := range []map[string]string{f.SMS, f.SMSShort, f.Voice, f.Lines} {
+		for name, text := range texts {
+			texts[name] = strings.ReplaceAll(text, "{never}", f.Never)
+		}
+	}
+	return f, nil
+}
+
+func readCatalog(l locale.Locale, content []byte) (*catalog, error) {
+	f, err := decodeCatalog(content)
+	if err != nil {
 		return nil, err
 	}
-	c := &catalog{name: name, lines: map[string]sentence{}, no: f.Reply["no"]}
-	if len(c.no) == 0 {
-		return nil, errors.New("no word for no")
-	}
+	c := &catalog{locale: l, between: f.Between, no: f.Reply["no"]}
 	for _, part := range []struct {
 		to    *sentences
 		texts map[string]string
 	}{{&c.full, f.SMS}, {&c.short, f.SMSShort}, {&c.voice, f.Voice}, {&c.subject, f.Subject}, {&c.mail, f.Mail}} {
-		all, err := compileAll(part.texts)
-		if err != nil {
+		if *part.to, err = compileAll(part.texts); err != nil {
 			return nil, err
 		}
-		*part.to = all
 	}
-	for _, line := range mailLines() {
-		s, err := compile(f.Lines[line])
-		if err != nil {
-			return nil, err
-		}
-		if f.Lines[line] == "" {
-			return nil, fmt.Errorf("no line %s", line)
-		}
-		c.lines[line] = s
-	}
-	return c, nil
-}
-
-// catalogs is all languages.
-type catalogs struct {
-	names   []string // the default first
-	byName  map[string]*catalog
-	matcher language.Matcher
-}
-
-func readCatalogs() (*catalogs, error) {
-	files, err := fs.Glob(catalogFiles, "catalog/*.json")
-	if err != nil {
+	if c.lines, err = compileLines(f.Lines, mailLines()); err != nil {
 		return nil, err
 	}
-	all := &catalogs{byName: map[string]*catalog{}}
-	for _, file := range files {
-		name := strings.TrimSuffix(strings.TrimPrefix(file, "catalog/"), ".json")
-		content, err := catalogFiles.ReadFile(file)
+	c.notices, err = readNotices(&f)
+	return c, err
+}
+
+func readNotices(f *catalogFile) (noticeWords, error) {
+	w := noticeWords{events: map[NoticeKind]sentence{}, more: map[NoticeKind]sentence{}, deeds: f.Notice.Deeds, account: f.Notice.Account}
+	for _, k := range NoticeKinds() {
+		var err error
+		if w.events[k], err = compileOne(f.Notice.Events, k.String()); err != nil {
+			return w, err
+		}
+		if w.more[k], err = compileOne(f.Notice.More, k.String()); err != nil {
+			return w, err
+		}
+		if w.deeds[notices[k].do] == "" {
+			return w, fmt.Errorf("no deed %s", notices[k].do)
+		}
+	}
+	var err error
+	w.lines, err = compileLines(f.Notice.Lines, noticeLines())
+	return w, err
+}
+
+// catalogs is all languages, by their tags.
+type catalogs map[string]*catalog
+
+func readCatalogs() (catalogs, error) {
+	all := catalogs{}
+	for _, l := range locale.All() {
+		content, err := catalogFiles.ReadFile("catalog/" + l.Tag + ".json")
 		if err != nil {
 			return nil, err
 		}
-		c, err := readCatalog(name, content)
+		c, err := readCatalog(l, content)
 		if err != nil {
-			return nil, fmt.Errorf("message: catalogue %s: %w", name, err)
+			return nil, fmt.Errorf("message: catalogue %s: %w", l.Tag, err)
 		}
-		all.byName[name] = c
-		all.names = append(all.names, name)
+		all[l.Tag] = c
 	}
-	slices.SortStableFunc(all.names, func(a, b string) int {
-		return strings.Compare(strings.TrimPrefix(a, defaultLocale), strings.TrimPrefix(b, defaultLocale))
-	})
-	var tags []language.Tag
-	for _, name := range all.names {
-		tag, err := language.Parse(name)
-		if err != nil {
-			return nil, fmt.Errorf("message: catalogue %s: %w", name, err)
-		}
-		tags = append(tags, tag)
-	}
-	all.matcher = language.NewMatcher(tags)
 	return all, nil
-}
-
-// match finds the catalogue for the first wish that one fits (RFC 4647 with the distances of CLDR). Text that is no
-// language tag is passed over.
-func (c *catalogs) match(wishes ...string) *catalog {
-	var tags []language.Tag
-	for _, wish := range wishes {
-		if found, ok := c.byName[wish]; ok && len(tags) == 0 {
-			return found
-		}
-		if tag, err := language.Parse(wish); err == nil && wish != "" {
-			tags = append(tags, tag)
-		}
-	}
-	_, index, _ := c.matcher.Match(tags...)
-	return c.byName[c.names[index]]
 }

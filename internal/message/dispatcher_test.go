@@ -169,6 +169,24 @@ func TestDecoyReachesNobody(t *testing.T) {
 	}
 }
 
+// A notice goes the way of every message; one that there are no words for is given up at once.
+func TestNoticeIsCarried(t *testing.T) {
+	t.Parallel()
+	p := &fake{name: "p"}
+	d, r := dispatch(t, p)
+	o := outgoing(t)
+	o.Code, o.Notice = otp.Code{}, &message.Notice{Kind: message.PasswordChanged}
+	d.Enqueue(o)
+	if rep := <-r; !rep.Sent || p.count() != 1 {
+		t.Fatalf("%+v, asked %d times", rep, p.count())
+	}
+	o.Channel = service.Voice
+	d.Enqueue(o)
+	if rep := <-r; rep.Sent || !rep.Final || rep.Attempts[0].Outcome != message.Misconfigured || rep.Attempts[0].Code != "no_words" {
+		t.Fatalf("a call was made: %+v", rep)
+	}
+}
+
 // What was taken is finished by a stop; what comes later is refused; the queue is bounded.
 func TestStopAndFullQueue(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package message carries codes to people: it puts a message into words ([Renderer]) and hands it to
+// Package message carries codes and notices to people: it puts a message into words ([Renderer]) and hands it to
 // providers, one after the other until one takes it ([Dispatcher]).
 //
 // It owns the words in all languages, what fits a text message, the order and health of providers,

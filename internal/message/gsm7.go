@@ -12,34 +12,50 @@ const (
 	ucs2Single, ucs2Part = 70, 67
 )
 
-// Segments is how many parts a text message is sent and paid as: 0 for the empty text. A character of two units is
-// never split over two parts.
-func Segments(text string) int {
-	gsm := true
+// Alphabet is what a text message is written in.
+type Alphabet string
+
+// The alphabets.
+const (
+	GSM7 Alphabet = "GSM-7"
+	UCS2 Alphabet = "UCS-2"
+)
+
+// Size is how long a text message is.
+type Size struct {
+	Alphabet Alphabet
+	Units    int // septets or 16-bit units
+	Segments int // parts in which it is sent and paid; 0 for the empty text
+}
+
+// Segments is how many parts a text message is sent and paid as.
+func Segments(text string) int { return SizeOf(text).Segments }
+
+// SizeOf measures a text message. A character of two units is never split over two parts.
+func SizeOf(text string) Size {
+	s := Size{Alphabet: GSM7}
+	units, single, part := gsmSeptets, gsmSingle, gsmPart
 	for _, r := range text {
 		if gsmSeptets(r) == 0 {
-			gsm = false
+			s.Alphabet = UCS2
+			units, single, part = utf16Units, ucs2Single, ucs2Part
 			break
 		}
 	}
-	units, single, part := gsmSeptets, gsmSingle, gsmPart
-	if !gsm {
-		units, single, part = utf16Units, ucs2Single, ucs2Part
-	}
-	total, parts, room := 0, 0, 0
+	room := 0
 	for _, r := range text {
 		n := units(r)
-		total += n
+		s.Units += n
 		if n > room {
-			parts++
+			s.Segments++
 			room = part
 		}
 		room -= n
 	}
-	if total > 0 && total <= single {
-		return 1
+	if s.Units > 0 && s.Units <= single {
+		s.Segments = 1
 	}
-	return parts
+	return s
 }
 
 // utf16Units is 2 for what needs a surrogate pair: phones show it, though UCS-2 proper hasn't got it.

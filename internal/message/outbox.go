@@ -18,8 +18,8 @@ type Ref struct {
 	Number int
 }
 
-// Outgoing is a message that has been written down and is to be handed to a provider now. Code and
-// To can't print themselves.
+// Outgoing is a message that has been written down and is to be handed to a provider now. It carries a code, or it is a notice
+// and carries none. Code and To can't print themselves.
 type Outgoing struct {
 	Ref      Ref
 	Service  *service.Service
@@ -27,11 +27,12 @@ type Outgoing struct {
 	Purpose  service.Purpose
 	To       contact.Contact
 	Code     otp.Code
-	Amount   string // of a transaction, as the person is to read it ("EUR 39.99"); else empty
-	Payee    string // likewise
-	Locale   string // BCP 47; empty: the service's
-	Asked    string // from what device and where it was asked for, in words; may be empty
-	Passes   int    // how often all providers have been tried before
+	Notice   *Notice // nil: a message with a code
+	Amount   string  // of a transaction, as the person is to read it ("EUR 39.99"); else empty
+	Payee    string  // likewise
+	Locale   string  // BCP 47; empty: the service's
+	Asked    string  // from what device and where it was asked for or done, in words; may be empty
+	Passes   int     // how often all providers have been tried before
 	QueuedAt time.Time
 	Deadline time.Time // before the code's own end; after it the message is not worth sending
 	Decoy    bool      // goes the same way and takes the same time, but reaches no provider

@@ -12,17 +12,17 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/countersign/countersign/internal/locale"
 	"github.com/countersign/countersign/internal/service"
 )
 
-// Text is a message in words, ready for a provider. It holds the code, so it prints, logs and
+// Text is a message in words, ready for a provider. It holds the code or a notice's key, so it prints, logs and
 // encodes as a fixed word.
 type Text struct {
 	Body    string // of a text message or a call; for an email the plain part
 	Subject string // of an email, else empty
 	HTML    string // of an email, else empty; the same content as Body
 	Locale  string // BCP 47, of the catalogue that was used
-	Minutes int    // for how long the code works, rounded down, at least 1
 }
 
 const redacted = "[message]"
@@ -42,7 +42,7 @@ func (Text) LogValue() slog.Value { return slog.StringValue(redacted) }
 func (Text) MarshalText() ([]byte, error) { return nil, errMarshal }
 
 // Renderer puts messages into words. It may be used concurrently.
-type Renderer struct{ catalogs *catalogs }
+type Renderer struct{ catalogs catalogs }
 
 // NewRenderer reads the catalogues that are built in; the error tells what is wrong with one.
 func NewRenderer() (*Renderer, error) {
@@ -50,21 +50,21 @@ func NewRenderer() (*Renderer, error) {
 	return &Renderer{catalogs: c}, err
 }
 
-// Locales lists the languages there are catalogues for, as BCP 47 tags; the first is the
-// one for everybody else.
-func (r *Renderer) Locales() []string { return r.catalogs.names }
-
 // Render puts o into the words of its channel, in the language that fits o.Locale best, else the
-// service's. It is the place where the code is revealed.
+// service's. It is the place where the code is revealed. Notices go by text message and mail only.
 //
 // A text message starts with the code and fits one segment. What doesn't fit is dropped: first the
 // last line that binds the code to the service's domain (WICG, Origin-bound one-time codes delivered via SMS),
 // then what the code is for. One for a transaction may take two segments, and three
 // rather than cut a payee: two payees must never look alike.
 func (r *Renderer) Render(o *Outgoing) (Text, error) {
-	c := r.catalogs.match(o.Locale, o.Service.Locale)
+	c := r.catalogs[locale.Match(o.Locale, o.Service.Locale).Tag]
 	v := valuesOf(o)
-	t := Text{Locale: c.name, Minutes: v.minutes}
+	v.rtl = c.locale.Dir == "rtl"
+	t := Text{Locale: c.locale.Tag}
+	if o.Notice != nil {
+		return c.notice(o, &v, t)
+	}
 	switch o.Channel {
 	case service.SMS:
 		t.Body = c.sms(o, &v)
@@ -72,18 +72,35 @@ func (r *Renderer) Render(o *Outgoing) (Text, error) {
 		t.Body = c.voice.of(o.Purpose).fill(&v)
 	case service.Email:
 		t.Subject = c.subject.of(o.Purpose).fill(&v)
-		t.Body, t.HTML = c.email(o, &v)
+		t.Body, t.HTML = c.codeMail(o, &v)
 	default:
 		return Text{}, fmt.Errorf("message: no words for channel %q", o.Channel)
 	}
 	return t, nil
 }
 
+// notice is Render for a message without a code.
+func (c *catalog) notice(o *Outgoing, v *values, t Text) (Text, error) {
+	if err := checkNotice(o); err != nil {
+		return Text{}, err
+	}
+	v.addNotice(o, c)
+	if o.Channel == service.SMS {
+		t.Body = c.noticeSMS(o, v)
+		return t, nil
+	}
+	t.Subject = c.notices.lines["subject"].fill(v)
+	t.Body, t.HTML = c.noticeMail(o, v)
+	return t, nil
+}
+
 // values is what stands in a message's gaps.
 type values struct {
 	code, service, amount, payee, domain, asked string
-	when                                        time.Time
+	event, do, what, place, key, link           string // of a notice
+	when, until                                 time.Time
 	minutes                                     int
+	rtl                                         bool
 }
 
 func valuesOf(o *Outgoing) values {
@@ -118,7 +135,7 @@ func noLink(s string) string {
 	runes := []rune(s)
 	for i, r := range runes {
 		b.WriteRune(r)
-		next := i+1 < len(runes) && (unicode.IsLetter(runes[i+1]) || runes[i+1] == '/' || runes[i+1] == '.')
+		next := i+1 < len(runes) && (unicode.IsLetter(runes[i+1]) || runes[i+1] == '/' || runes[i+1] == '.' && r != '.')
 		if (r == '.' || r == ':' || r == '/' || r == '@') && next {
 			b.WriteByte(' ')
 		}
@@ -148,14 +165,39 @@ func (v *values) appendTo(dst []byte, gap string) ([]byte, bool) {
 		dst = append(dst, v.domain...)
 	case "asked":
 		dst = append(dst, v.asked...)
+	case "event":
+		dst = append(dst, v.event...)
+	case "do":
+		dst = append(dst, v.do...)
+	case "what":
+		dst = append(dst, v.what...)
+	case "place":
+		dst = append(v.straight(dst), v.place...)
+	case "key":
+		dst = append(v.straight(dst), v.key...)
 	case "when":
-		dst = v.when.UTC().AppendFormat(dst, "2006-01-02 15:04 UTC")
+		dst = v.when.UTC().AppendFormat(v.straight(dst), timeForm)
+	case "until":
+		dst = v.until.UTC().AppendFormat(v.straight(dst), timeForm)
 	case "minutes":
 		dst = strconv.AppendInt(dst, int64(v.minutes), 10)
 	default:
 		return dst, false
 	}
 	return dst, true
+}
+
+// timeForm is how a time is written in every language: year first, so that nobody takes the day for the month, and with its zone,
+// because we don't know the reader's.
+const timeForm = "2006-01-02 15:04 UTC"
+
+// straight keeps the parts of a date or a key in their order after a word that is written from right to left, by the mark
+// that all phones know (Unicode, UAX 9: LRM).
+func (v *values) straight(dst []byte) []byte {
+	if v.rtl {
+		dst = append(dst, "\u200e"...)
+	}
+	return dst
 }
 
 func (c *catalog) sms(o *Outgoing, v *values) string {

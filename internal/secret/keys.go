@@ -33,11 +33,12 @@ const (
 	LabelIdempotency              // idempotency keys and bodies
 	LabelCaller                   // IP, device and session of a caller, for its budgets
 	LabelCommitment               // commitments of events
+	LabelAccount                  // secrets of accounts that are stored as hashes, ids that are derived
 	labels
 )
 
 // labelNames go into the derivation of the keys and never change.
-var labelNames = [labels]string{"flow", "supplied", "binding", "device", "idempotency", "caller", "commitment"}
+var labelNames = [labels]string{"flow", "supplied", "binding", "device", "idempotency", "caller", "commitment", "account"}
 
 // Keys are the sub-keys of one data key of one service. They can't be printed or marshaled, and
 // are safe for concurrent use.

@@ -35,7 +35,24 @@ type Policy struct {
 	ContactReserved   int       `json:"contact_alive_reserved"`      // of these, how many are kept for callers with a device token
 	GuessAlarm        int       `json:"guess_alarm_per_minute"`      // wrong checks of the whole service in a minute that raise an alarm
 	EmailIsSecondStep bool      `json:"email_counts_as_second_step"` // NIST SP 800-63B-4 doesn't count it; the service decides
+
+	// Accounts.
+	SignUp        bool       `json:"sign_up"`                              // whether people may make accounts themselves
+	SecondStep    SecondStep `json:"second_step" enum:"optional,required"` // whether people choose to have one
+	TrustedDevice int        `json:"trusted_device_days"`                  // that a device may skip the second step; 1 to 30
+	StepUp        int        `json:"step_up_minutes"`                      // that a fresh proof holds for sensitive changes; 1 to 60
+	Session       int        `json:"session_days"`                         // that a sign-in lasts; 1 to 365
+	Recovery      int        `json:"recovery_hours"`                       // that a recovery waits and can be stopped; 24 to 168
 }
+
+// SecondStep is whether an account must have two-step verification.
+type SecondStep string
+
+// The choices. The names are stored and never change.
+const (
+	SecondStepOptional SecondStep = "optional" // each person decides
+	SecondStepRequired SecondStep = "required" // nobody signs in without
+)
 
 // MaxBudget is the largest Limit.Day of a contact: its budget is kept as exact times.
 const MaxBudget = 100
@@ -52,6 +69,7 @@ func DefaultPolicy() Policy {
 		ContactSends: Limit{10, 30}, ContactGuesses: Limit{10, 30},
 		CallerSends: Limit{20, 100}, CallerGuesses: Limit{50, 200},
 		ContactAlive: 5, ContactReserved: 2, GuessAlarm: 300,
+		SignUp: true, SecondStep: SecondStepOptional, TrustedDevice: 30, StepUp: 10, Session: 30, Recovery: 72,
 	}
 }
 
@@ -84,12 +102,19 @@ func (p *Policy) Validate() error {
 	limit("contact_guesses", p.ContactGuesses, MaxBudget)
 	limit("caller_sends", p.CallerSends, 1_000_000)
 	limit("caller_guesses", p.CallerGuesses, 1_000_000)
-	problems = append(problems, p.validateLists()...)
+	within("trusted_device_days", p.TrustedDevice, 1, 30)
+	within("step_up_minutes", p.StepUp, 1, 60)
+	within("session_days", p.Session, 1, 365)
+	within("recovery_hours", p.Recovery, 24, 168)
+	problems = append(problems, p.validateWords()...)
 	return fault.Join(problems...)
 }
 
-func (p *Policy) validateLists() []*fault.Error {
+func (p *Policy) validateWords() []*fault.Error {
 	var problems []*fault.Error
+	if p.SecondStep != SecondStepOptional && p.SecondStep != SecondStepRequired {
+		problems = append(problems, fault.New(fault.Invalid, "invalid_policy", "second_step must be optional or required.").WithField("policy.second_step"))
+	}
 	if len(p.Channels) == 0 {
 		problems = append(problems, fault.New(fault.Invalid, "invalid_policy", "channels must name at least one channel.").WithField("policy.channels"))
 	}

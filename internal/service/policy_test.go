@@ -21,6 +21,9 @@ func TestPolicy(t *testing.T) {
 	if p.CodeLength != 6 || p.Lifetime != 600 || p.MaxTries != 5 || p.MaxSends != 5 {
 		t.Fatalf("the default policy: %+v", p)
 	}
+	if !p.SignUp || p.SecondStep != service.SecondStepOptional || p.TrustedDevice != 30 || p.StepUp != 10 || p.Session != 30 || p.Recovery != 72 {
+		t.Fatalf("the default policy of accounts: %+v", p)
+	}
 	for name, change := range map[string]func(*service.Policy){
 		"code_length":            func(p *service.Policy) { p.CodeLength = 3 },
 		"lifetime_seconds":       func(p *service.Policy) { p.Lifetime = 601 },
@@ -30,6 +33,11 @@ func TestPolicy(t *testing.T) {
 		"contact_guesses.day":    func(p *service.Policy) { p.ContactGuesses.Day = p.ContactGuesses.Hour - 1 },
 		"contact_sends.day":      func(p *service.Policy) { p.ContactSends.Day = service.MaxBudget + 1 },
 		"send_waits_seconds[1]":  func(p *service.Policy) { p.SendWaits = []int{1, -1} },
+		"trusted_device_days":    func(p *service.Policy) { p.TrustedDevice = 31 },
+		"step_up_minutes":        func(p *service.Policy) { p.StepUp = 0 },
+		"session_days":           func(p *service.Policy) { p.Session = 366 },
+		"recovery_hours":         func(p *service.Policy) { p.Recovery = 23 },
+		"second_step":            func(p *service.Policy) { p.SecondStep = "never" },
 		"channels":               func(p *service.Policy) { p.Channels = nil },
 		"channels[1]":            func(p *service.Policy) { p.Channels = []service.Channel{service.SMS, service.SMS} },
 		"countries[0]":           func(p *service.Policy) { p.Countries = []string{"de"} },

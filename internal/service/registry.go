@@ -25,6 +25,7 @@ type Row struct {
 	ID                         uint32
 	Slug, Name, Domain, Locale string
 	Policy                     Policy
+	Brand                      Brand
 	CreatedAt                  time.Time
 }
 
@@ -109,7 +110,7 @@ func (r *Registry) Reload(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("keys of service %s: %w", row.Slug, err)
 		}
-		svc := New(Service{ID: row.ID, Slug: row.Slug, Name: row.Name, Domain: row.Domain, Locale: row.Locale, Policy: row.Policy}, ring)
+		svc := New(Service{ID: row.ID, Slug: row.Slug, Name: row.Name, Domain: row.Domain, Locale: row.Locale, Policy: row.Policy, Brand: row.Brand}, ring)
 		s.rows[row.ID], s.byID[row.ID], s.bySlug[row.Slug] = row, svc, svc
 	}
 	for i := range apiKeys {
@@ -370,8 +371,10 @@ func (row *Row) Validate() error {
 	if len(row.Locale) < 2 || len(row.Locale) > 35 {
 		add("locale", "locale must be a language tag such as en or pt-BR.")
 	}
-	if err := row.Policy.Validate(); err != nil {
-		problems = append(problems, fault.As(err))
+	for _, err := range []error{row.Policy.Validate(), row.Brand.Validate()} {
+		if err != nil {
+			problems = append(problems, fault.As(err))
+		}
 	}
 	return fault.Join(problems...)
 }

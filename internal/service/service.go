@@ -58,6 +58,7 @@ type Service struct {
 	Domain string // the host its pages are on, for the origin-bound last line; may be empty
 	Locale string // BCP 47, of its messages when the caller names none
 	Policy Policy
+	Brand  Brand
 	Ring   *secret.Ring
 
 	derivers map[uint8]*otp.Deriver

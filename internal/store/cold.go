@@ -88,9 +88,9 @@ func revise(ctx context.Context, tx *sql.Tx) error {
 
 // CreateService implements service.Store.
 func (s *Store) CreateService(ctx context.Context, row service.Row, key service.KeyRow) (uint32, error) {
-	policy, err := json.Marshal(row.Policy)
+	policy, brand, err := encodeService(&row)
 	if err != nil {
-		return 0, fmt.Errorf("encode a policy: %w", err)
+		return 0, err
 	}
 	var id uint32
 	err = s.write(ctx, func(tx *sql.Tx) error {
@@ -108,8 +108,8 @@ func (s *Store) CreateService(ctx context.Context, row service.Row, key service.
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO service (id, slug, name, domain, locale, policy, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-			id, row.Slug, row.Name, row.Domain, row.Locale, string(policy), row.CreatedAt.UnixMilli()); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO service (id, slug, name, domain, locale, policy, brand, logo, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+			id, row.Slug, row.Name, row.Domain, row.Locale, policy, brand, row.Brand.Logo.Bytes(), row.CreatedAt.UnixMilli()); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, "INSERT INTO service_key (service, id, wrapped, makes, indexes, created_at) VALUES ($1, $2, $3, 1, 1, $4)",
@@ -139,32 +139,53 @@ func (s *Store) UpdateService(ctx context.Context, id uint32, change func(*servi
 		if err := change(&row); err != nil {
 			return err
 		}
-		policy, err := json.Marshal(row.Policy)
+		policy, brand, err := encodeService(&row)
 		if err != nil {
-			return fmt.Errorf("encode a policy: %w", err)
+			return err
 		}
-		if _, err := tx.ExecContext(ctx, "UPDATE service SET name = $1, domain = $2, locale = $3, policy = $4 WHERE id = $5",
-			row.Name, row.Domain, row.Locale, string(policy), id); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE service SET name = $1, domain = $2, locale = $3, policy = $4, brand = $5, logo = $6 WHERE id = $7",
+			row.Name, row.Domain, row.Locale, policy, brand, row.Brand.Logo.Bytes(), id); err != nil {
 			return err
 		}
 		return revise(ctx, tx)
 	})
 }
 
-const selectService = "SELECT id, slug, name, domain, locale, policy, created_at FROM service"
+// encodeService writes what is kept of a service as JSON.
+func encodeService(row *service.Row) (policy, brand string, err error) {
+	p, err := json.Marshal(row.Policy)
+	if err != nil {
+		return "", "", fmt.Errorf("encode a policy: %w", err)
+	}
+	b, err := json.Marshal(row.Brand)
+	if err != nil {
+		return "", "", fmt.Errorf("encode a brand: %w", err)
+	}
+	return string(p), string(b), nil
+}
+
+const selectService = "SELECT id, slug, name, domain, locale, policy, brand, logo, created_at FROM service"
 
 func scanService(from interface{ Scan(...any) error }) (service.Row, error) {
 	var (
-		r      service.Row
-		policy string
-		at     int64
+		r             service.Row
+		policy, brand string
+		logo          []byte
+		at            int64
 	)
-	if err := from.Scan(&r.ID, &r.Slug, &r.Name, &r.Domain, &r.Locale, &policy, &at); err != nil {
+	if err := from.Scan(&r.ID, &r.Slug, &r.Name, &r.Domain, &r.Locale, &policy, &brand, &logo, &at); err != nil {
 		return r, err
 	}
 	r.CreatedAt = time.UnixMilli(at).UTC()
 	r.Policy = service.DefaultPolicy() // what a newer version added has its default
-	return r, json.Unmarshal([]byte(policy), &r.Policy)
+	if err := json.Unmarshal([]byte(policy), &r.Policy); err != nil {
+		return r, fmt.Errorf("decode a policy: %w", err)
+	}
+	if err := json.Unmarshal([]byte(brand), &r.Brand); err != nil {
+		return r, fmt.Errorf("decode a brand: %w", err)
+	}
+	r.Brand.Logo = service.LogoFrom(logo)
+	return r, nil
 }
 
 // Services implements service.Store.

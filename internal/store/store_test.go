@@ -427,3 +427,44 @@ func TestSQLiteFullAndReadOnly(t *testing.T) {
 		t.Fatal("a read-only database can't be read")
 	}
 }
+
+// A login and its account come in one statement, and so does what there is without a login.
+// Keeps: S16
+func TestReadLogin(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		b := batcher(t, open(t, url, store.Options{}))
+		id := ledger.ID{3, 1, 4, 1, 5}
+		login, other := key(ledger.KindLogin, 1), key(ledger.KindLogin, 2)
+		mine, decoy := ledger.AccountOf(1, id), ledger.AccountOf(1, ledger.ID{9, 9})
+		named := &number{} // its record begins with 16 bytes that are the account's id
+		named.n, named.wake = binary.BigEndian.Uint64(id[:8]), int64(binary.BigEndian.Uint64(id[8:]))
+		must(t, b.Do(t.Context(), ledger.Op{Keys: []ledger.Key{login, mine, decoy}, Apply: func(tx *ledger.Tx) error {
+			tx.Put(login, named)
+			tx.Put(mine, &number{n: 1})
+			tx.Put(decoy, &number{n: 2})
+			return nil
+		}}))
+		for _, c := range []struct {
+			login ledger.Key
+			found bool
+			n     uint64
+		}{{login, true, 1}, {other, false, 2}} {
+			l, a, err := b.ReadLogin(t.Context(), c.login, decoy)
+			must(t, err)
+			if row, ok := a.(*number); (l != nil) != c.found || !ok || row.n != c.n {
+				t.Fatalf("%v: login %v, account %v", c.login.ID, l, a)
+			}
+		}
+		if l, a, err := b.ReadLogin(t.Context(), other, ledger.AccountOf(1, ledger.ID{8})); l != nil || a != nil || err != nil {
+			t.Fatalf("nothing: %v, %v, %v", l, a, err)
+		}
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -154,7 +154,7 @@ func (d *draft) begin(tx *ledger.Tx, req *BeginRequest, out *answer) error {
 	ckey := contactKey(d.key.Service, d.owner)
 	c := loadContact(tx, ckey)
 	at := max(tx.Now().UnixMilli(), c.UpdatedAt)
-	share := shareOf(known(req.Service, req.Caller.DeviceToken, d.owner, c.Epoch))
+	share := shareOf(known(req.Service, &req.Caller, d.owner, c.Epoch))
 	if err := c.spendSend(share, &req.Service.Policy, at); err != nil {
 		return err
 	}
@@ -191,10 +191,10 @@ func shareOf(known bool) int {
 
 // spendSend takes one message from the contact's budget.
 func (c *Contact) spendSend(share int, policy *service.Policy, at int64) error {
-	if until := c.Sends[share].until(policy.ContactSends, at/1000); until > 0 {
+	if until := c.Sends[share].Until(policy.ContactSends, at/1000); until > 0 {
 		return tooMany("contact_sends_exhausted", "This contact has been sent as many codes as it may get for now.", until*1000-at)
 	}
-	c.Sends[share] = c.Sends[share].add(at / 1000)
+	c.Sends[share] = c.Sends[share].Add(at / 1000)
 	return nil
 }
 

@@ -98,9 +98,9 @@ const (
 	day  = 24 * hour
 )
 
-// until tells whether limit is used up at the time at (Unix seconds), and when it no longer is; 0
+// Until tells whether limit is used up at the time at (Unix seconds), and when it no longer is; 0
 // if there is something left.
-func (s Spending) until(limit service.Limit, at int64) int64 {
+func (s Spending) Until(limit service.Limit, at int64) int64 {
 	return max(s.window(limit.Hour, hour, at), s.window(limit.Day, day, at))
 }
 
@@ -115,8 +115,8 @@ func (s Spending) window(limit int, length, at int64) int64 {
 	return 0
 }
 
-// add spends one at the time at (Unix seconds) and forgets what is older than a day.
-func (s Spending) add(at int64) Spending {
+// Add spends one at the time at (Unix seconds) and forgets what is older than a day.
+func (s Spending) Add(at int64) Spending {
 	old := 0
 	for old < len(s) && s[old] <= at-day {
 		old++

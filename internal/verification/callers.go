@@ -104,6 +104,15 @@ func (c *Callers) charge(svc *service.Service, caller Caller, what spend, now ti
 	}, nil
 }
 
+// Guess charges a caller for a guess at a secret that is no verification's (a password, an authenticator's code), or refuses. Call
+// the returned function when the guess was right or wasn't judged: it gives the charge back.
+func (c *Callers) Guess(svc *service.Service, caller Caller, now time.Time) (func(), error) {
+	return c.charge(svc, caller, spendGuess, now)
+}
+
+// Wrong counts a wrong guess of [Callers.Guess] for the alarm of the whole service.
+func (c *Callers) Wrong(svc *service.Service, now time.Time) { c.wrong(svc, now) }
+
 // String implements [fmt.Stringer].
 func (s spend) String() string { return [...]string{"sends", "guesses", "alarm"}[s] }
 

@@ -237,8 +237,8 @@ func endEvent(s Status) ledger.EventKind {
 // not judged; a changed transaction is refused whatever the code, so that it tells nothing about
 // the code; what can't be a code costs nothing.
 func (t *try) weigh(tx *ledger.Tx, r *Record, c *Contact, at int64) (Result, error) {
-	share := shareOf(known(t.req.Service, t.req.Caller.DeviceToken, r.ContactID, c.Epoch))
-	if until := c.Guesses[share].until(t.req.Service.Policy.ContactGuesses, at/1000); until > 0 {
+	share := shareOf(known(t.req.Service, &t.req.Caller, r.ContactID, c.Epoch))
+	if until := c.Guesses[share].Until(t.req.Service.Policy.ContactGuesses, at/1000); until > 0 {
 		return 0, tooMany("contact_guesses_exhausted", "There have been too many wrong codes for this contact. This one was not looked at.", until*1000-at)
 	}
 	finish := func(s Status) {
@@ -265,7 +265,7 @@ func (t *try) weigh(tx *ledger.Tx, r *Record, c *Contact, at int64) (Result, err
 		verdict = WrongCode
 	}
 	r.Wrong = append(r.Wrong, byte(how))
-	c.Guesses[share] = c.Guesses[share].add(at / 1000)
+	c.Guesses[share] = c.Guesses[share].Add(at / 1000)
 	tx.Event(event(EventWrong, t.key, r, -1, at))
 	if r.triesLeft() == 0 {
 		finish(MaxAttemptsReached)

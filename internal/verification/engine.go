@@ -33,6 +33,32 @@ type Engine struct {
 	services Services
 	sender   Sender
 	callers  *Callers
+	bounced  func(ctx context.Context, svc *service.Service, account ledger.ID, to contact.Contact)
+}
+
+// OnBounce has fn told when a code can't reach a contact of an account: no such number or mailbox, or one that refuses us. Call it before the
+// first message.
+func (e *Engine) OnBounce(fn func(ctx context.Context, svc *service.Service, account ledger.ID, to contact.Contact)) {
+	e.bounced = fn
+}
+
+// unreachable tells whoever asked that a row's contact can't be reached.
+func (e *Engine) unreachable(ctx context.Context, key ledger.Key, r *Record) {
+	if e.bounced == nil || r == nil || r.Account.IsZero() {
+		return
+	}
+	svc, ok := e.services.ByID(key.Service)
+	if !ok {
+		return
+	}
+	if to, err := openContact(svc, key.ID, r); err == nil {
+		e.bounced(ctx, svc, r.Account, to)
+	}
+}
+
+// hopeless tells whether an outcome says that the contact itself is the trouble.
+func hopeless(o message.Outcome) bool {
+	return o == message.Unreachable || o == message.ContactKind || o == message.Blocked
 }
 
 // New returns an engine. The sender reports back to it (it is a message.Outbox).
@@ -52,6 +78,7 @@ type Caller struct {
 	Device      string // an id that the application gives a browser or app
 	Session     string // likewise for a session
 	DeviceToken string // what an earlier approval left with this caller
+	Proven      bool   // the account's own device, as the accounts found out: as good as a device token
 }
 
 // RequestContext is what the person is told, and support sees, of the request that made a code.
@@ -89,8 +116,12 @@ const (
 	columnAnswer      = "answer"
 )
 
-// known tells whether token proves that its caller was approved for this contact before.
-func known(svc *service.Service, token string, owner ledger.ID, epoch uint32) bool {
+// known tells whether the caller was approved for this contact before.
+func known(svc *service.Service, caller *Caller, owner ledger.ID, epoch uint32) bool {
+	token := caller.DeviceToken
+	if caller.Proven {
+		return true
+	}
 	if token == "" {
 		return false
 	}

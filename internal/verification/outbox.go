@@ -20,7 +20,9 @@ var _ message.Outbox = (*Engine)(nil)
 // Report implements message.Outbox: it writes down what became of a message.
 func (e *Engine) Report(ctx context.Context, rep message.Report) error {
 	key := rep.Ref.Row
-	return e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Alone: true, Apply: func(tx *ledger.Tx) error {
+	var bounced *Record
+	err := e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Alone: true, Apply: func(tx *ledger.Tx) error {
+		bounced = nil
 		r, ok := tx.Get(key).(*Record)
 		if !ok || rep.Ref.Number >= len(r.Messages) {
 			return nil // removed since: nobody is waiting for it
@@ -44,8 +46,15 @@ func (e *Engine) Report(ctx context.Context, rep message.Report) error {
 		if kind != 0 {
 			tx.Event(event(kind, key, r, rep.Ref.Number, at))
 		}
+		if kind == EventMessageFailed && slices.ContainsFunc(rep.Attempts, func(a message.Attempt) bool { return hopeless(a.Outcome) }) {
+			bounced = r
+		}
 		return nil
 	}})
+	if err == nil {
+		e.unreachable(ctx, key, bounced)
+	}
+	return err
 }
 
 // settle moves a message by a report and returns the event that this is, or 0.
@@ -81,7 +90,9 @@ func (m *Message) note(attempts []message.Attempt) {
 // twice or out of order (delivered, then sent) changes nothing.
 func (e *Engine) Receive(ctx context.Context, ref message.Ref, rec message.Receipt) error {
 	key := ref.Row
-	return e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Alone: true, Apply: func(tx *ledger.Tx) error {
+	var bounced *Record
+	err := e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Alone: true, Apply: func(tx *ledger.Tx) error {
+		bounced = nil
 		r, ok := tx.Get(key).(*Record)
 		if !ok || ref.Number >= len(r.Messages) {
 			return nil
@@ -103,8 +114,15 @@ func (e *Engine) Receive(ctx context.Context, ref message.Ref, rec message.Recei
 		r.UpdatedAt = at
 		tx.Put(key, r)
 		tx.Event(event(kind, key, r, ref.Number, at))
+		if !rec.Delivered && hopeless(rec.Outcome) {
+			bounced = r
+		}
 		return nil
 	}})
+	if err == nil {
+		e.unreachable(ctx, key, bounced)
+	}
+	return err
 }
 
 // receipt adds to the attempt what the provider told later.

@@ -80,7 +80,7 @@ func (req *ResendRequest) decide(tx *ledger.Tx, key ledger.Key, out *answer) (me
 	if err != nil {
 		return message.Outgoing{}, err
 	}
-	share := shareOf(known(req.Service, req.Caller.DeviceToken, r.ContactID, c.Epoch))
+	share := shareOf(known(req.Service, &req.Caller, r.ContactID, c.Epoch))
 	if err := c.spendSend(share, &req.Service.Policy, at); err != nil {
 		return message.Outgoing{}, err
 	}

@@ -3,9 +3,14 @@
 package email_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
 	"net"
+	netmail "net/mail"
 	"strconv"
 	"strings"
 	"testing"
@@ -89,6 +94,7 @@ func TestMailArrivesAtPostfix(t *testing.T) {
 			t.Errorf("a code mail has a link or an image:\n%s", mail)
 		}
 	}
+	sendNotice(t, p, postfix)
 	for to, want := range map[string]message.Outcome{peers.Refused: message.Unreachable, peers.Deferred: message.TryLater} {
 		o, text := outgoing(t, to)
 		_, err := p.Send(t.Context(), o, text)
@@ -121,6 +127,52 @@ func TestMailArrivesAtPostfix(t *testing.T) {
 	}
 	if _, err := email.New(email.Config{Host: "mail.example", Port: 25, Security: "none", From: "codes@acme.example"}); err == nil {
 		t.Error("mail in clear beyond this machine was allowed")
+	}
+}
+
+// sendNotice sends one in a language that is written from right to left: only a notice has a link.
+func sendNotice(t *testing.T, p *email.Provider, postfix *peers.Postfix) {
+	t.Helper()
+	const link = "https://acme.example/undo?t=x"
+	o, _ := outgoing(t, "eve@mail.test")
+	o.Code, o.Purpose, o.Locale = otp.Code{}, "", "ar"
+	o.Notice = &message.Notice{Kind: message.TwoStepOff, Until: o.QueuedAt.Add(72 * time.Hour), Link: link}
+	r, err := message.NewRenderer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := r.Render(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Send(t.Context(), o, &text); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := postfix.Wait(t.Context(), "eve@mail.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mail, err := netmail.ReadMessage(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if subject, err := new(mime.WordDecoder).DecodeHeader(mail.Header.Get("Subject")); err != nil || subject != text.Subject || mail.Header.Get("Content-Language") != "ar" {
+		t.Errorf("subject %q, %v", subject, err)
+	}
+	_, kind, err := mime.ParseMediaType(mail.Header.Get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := multipart.NewReader(mail.Body, kind["boundary"]) // which decodes quoted-printable
+	for _, want := range []string{text.Body, text.HTML} {
+		part, err := parts.NextPart()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(part)
+		if have := strings.ReplaceAll(string(got), "\r\n", "\n"); err != nil || strings.TrimSpace(have) != strings.TrimSpace(want) || !strings.Contains(have, link) {
+			t.Errorf("a part of the notice is %q, not %q, %v", have, want, err)
+		}
 	}
 }
 

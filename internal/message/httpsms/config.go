@@ -35,8 +35,8 @@ type Config struct {
 	User     string `toml:"user"`     // HTTP basic authentication
 	Password string `toml:"password"` //
 
-	// Templates are ids of texts that are registered with the networks, by "purpose" or "purpose/locale":
-	// the variable Template.
+	// Templates are ids of texts that are registered with the networks, by "purpose/locale" or "purpose", and of
+	// notices by "notice/name/locale" or "notice/locale": the variable Template.
 	Templates map[string]string `toml:"templates"`
 
 	Success   []int             `toml:"success"`    // HTTP statuses that mean taken; 200, 201 and 202 unless given
@@ -65,9 +65,11 @@ type Callback struct {
 	Text      string            `toml:"text"`       //
 }
 
-// Variables are what the templates may use, besides the functions json and query, which escape.
+// Variables are what the templates may use, besides the functions json and query, which escape. A notice has no Code and no
+// Minutes, and its Purpose is "notice"; a message with a code has no Notice, Address and Key.
 type Variables struct {
 	To, ToDigits, From, Text, Code, Service, Amount, Payee, Locale, Purpose, Template, Reference string
+	Notice, Address, Key                                                                         string
 	Minutes                                                                                      int
 }
 

@@ -84,16 +84,30 @@ func (p *Provider) Send(ctx context.Context, o *message.Outgoing, t *message.Tex
 	return p.read(res, body)
 }
 
-func (p *Provider) request(ctx context.Context, o *message.Outgoing, t *message.Text) (*http.Request, error) {
+// variables are what the templates may use of a message.
+func (p *Provider) variables(o *message.Outgoing, t *message.Text) Variables {
 	v := Variables{
 		To: o.To.Reveal(), ToDigits: strings.TrimPrefix(o.To.Reveal(), "+"), From: p.cfg.From, Text: t.Body, Code: o.Code.Reveal(),
 		Service: o.Service.Name, Amount: o.Amount, Payee: o.Payee, Locale: t.Locale, Purpose: string(o.Purpose),
 		Reference: o.Ref.Row.ID.String() + "-" + strconv.Itoa(o.Ref.Number),
-		Minutes:   max(1, int(o.Deadline.Sub(o.QueuedAt).Round(time.Minute)/time.Minute)),
 	}
-	if v.Template = p.cfg.Templates[v.Purpose+"/"+t.Locale]; v.Template == "" {
-		v.Template = p.cfg.Templates[v.Purpose]
+	names := []string{v.Purpose + "/" + t.Locale, v.Purpose}
+	if n := o.Notice; n != nil {
+		v.Purpose, v.Notice, v.Address, v.Key = "notice", n.Kind.String(), n.Address, n.Key
+		names = []string{"notice/" + v.Notice + "/" + t.Locale, "notice/" + t.Locale}
+	} else {
+		v.Minutes = max(1, int(o.Deadline.Sub(o.QueuedAt).Round(time.Minute)/time.Minute))
 	}
+	for _, name := range names {
+		if v.Template = p.cfg.Templates[name]; v.Template != "" {
+			break
+		}
+	}
+	return v
+}
+
+func (p *Provider) request(ctx context.Context, o *message.Outgoing, t *message.Text) (*http.Request, error) {
+	v := p.variables(o, t)
 	target, err := execute(p.url, v)
 	if err != nil {
 		return nil, err

@@ -102,6 +102,34 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// A notice has templates of its own, and neither a code nor minutes.
+func TestSendNotice(t *testing.T) {
+	t.Parallel()
+	var asked string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		asked = string(b)
+	}))
+	defer server.Close()
+	p, err := httpsms.New(httpsms.Config{
+		Name: "main", URL: server.URL, Body: "{{.Purpose}} {{.Notice}} {{.Template}} {{.Code}}{{.Minutes}} {{.Address}} {{.Key}} {{.Text}}",
+		Templates: map[string]string{"notice/two_step_off/en": "T1", "notice/en": "T2", "notice": "T3", "": "T4"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, text := outgoing(t)
+	o.Code, o.Purpose, text.Body = otp.Code{}, "", "words"
+	for kind, want := range map[message.NoticeKind]string{
+		message.TwoStepOff: "notice two_step_off T1 0 a.example K words", message.TwoStepOn: "notice two_step_on T2 0 a.example K words",
+	} {
+		o.Notice = &message.Notice{Kind: kind, Address: "a.example", Key: "K"}
+		if _, err := p.Send(t.Context(), o, text); err != nil || asked != want {
+			t.Errorf("%q, want %q, %v", asked, want, err)
+		}
+	}
+}
+
 func TestUnreachableGatewayTellsNothing(t *testing.T) {
 	t.Parallel()
 	p, err := httpsms.New(httpsms.Config{Name: "main", URL: "http://127.0.0.1:1/{{query .To}}/{{.Code}}"})

@@ -104,6 +104,28 @@ func (db *DB) Read(ctx context.Context, key ledger.Key) (ledger.Stored, bool, er
 	return s, true, nil
 }
 
+// readLogin finds a login's account by the id that its record begins with.
+const readLogin = `SELECT COALESCE(l.version, 0), l.record, COALESCE(a.version, 0), a.record, COALESCE(uuid_send(a.id), ''::bytea)
+	FROM (SELECT 1) one
+	LEFT JOIN login l ON l.id = $1 AND l.service = $2 AND l.shard = $3
+	LEFT JOIN account a ON a.id = COALESCE(encode(substring(l.record FROM 1 FOR 16), 'hex')::uuid, $4) AND a.service = $2
+		AND a.shard = COALESCE(get_byte(l.record, 0) * 256 + get_byte(l.record, 1), $5)`
+
+// ReadLogin implements ledger.Backend.
+func (db *DB) ReadLogin(ctx context.Context, login, otherwise ledger.Key) (ledger.Stored, ledger.Stored, error) {
+	l, a := ledger.Stored{Key: login}, ledger.Stored{Key: otherwise}
+	var id []byte
+	err := db.pool.QueryRow(ctx, readLogin, uuid(login.ID), int32(login.Service), int32(login.Shard), uuid(otherwise.ID), int32(otherwise.Shard)).
+		Scan(&l.Version, &l.Record, &a.Version, &a.Record, &id)
+	if err != nil {
+		return l, a, &ledger.RunError{Outcome: ledger.Down, Err: err}
+	}
+	if len(id) == len(ledger.ID{}) {
+		a.Key = ledger.AccountOf(login.Service, ledger.ID(id))
+	}
+	return l, a, nil
+}
+
 // Due implements ledger.Backend.
 func (db *DB) Due(ctx context.Context, kind ledger.Kind, now int64, limit int) ([]ledger.Key, error) {
 	rows, err := db.pool.Query(ctx, "SELECT id, service, shard FROM "+kind.Table()+" WHERE wake_at <= $1 ORDER BY wake_at LIMIT $2", now, limit)

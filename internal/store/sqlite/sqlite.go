@@ -61,6 +61,7 @@ type conn struct {
 	change [ledger.Kinds]*sqlite3.Stmt
 	due    [ledger.Kinds]*sqlite3.Stmt
 	note   *sqlite3.Stmt
+	login  *sqlite3.Stmt
 }
 
 // Open opens or makes the database file at path.
@@ -148,7 +149,7 @@ func (c *conn) close() error {
 }
 
 func (c *conn) statements() []**sqlite3.Stmt {
-	all := []**sqlite3.Stmt{&c.note}
+	all := []**sqlite3.Stmt{&c.note, &c.login}
 	for i := range c.get {
 		all = append(all, &c.get[i], &c.put[i], &c.change[i], &c.due[i])
 	}
@@ -189,6 +190,39 @@ func (db *DB) Read(ctx context.Context, key ledger.Key) (ledger.Stored, bool, er
 		return ledger.Stored{}, false, down(err)
 	}
 	return s, s.Version > 0, nil
+}
+
+// readLogin finds a login's account by the id that its record begins with.
+const readLogin = `SELECT COALESCE(l.version, 0), l.record, COALESCE(a.version, 0), a.record, a.id
+	FROM (SELECT 1) LEFT JOIN login l ON l.id = ?1 AND l.service = ?2 AND l.shard = ?3
+	LEFT JOIN account a ON a.id = COALESCE(substr(l.record, 1, 16), ?4) AND a.service = ?2`
+
+// ReadLogin implements ledger.Backend.
+func (db *DB) ReadLogin(ctx context.Context, login, otherwise ledger.Key) (ledger.Stored, ledger.Stored, error) {
+	l, a := ledger.Stored{Key: login}, ledger.Stored{Key: otherwise}
+	c, err := db.reader(ctx)
+	if err != nil {
+		return l, a, err
+	}
+	defer func() { db.reads <- c }()
+	s, err := c.stmt(&c.login, readLogin)
+	if err != nil {
+		return l, a, down(err)
+	}
+	if err := errors.Join(bindKey(s, 1, login), s.BindBlob(4, otherwise.ID[:])); err != nil {
+		return l, a, down(err)
+	}
+	if s.Step() {
+		l.Version, a.Version = int32(s.ColumnInt64(0)), int32(s.ColumnInt64(2))
+		l.Record, a.Record = s.ColumnBlob(1, nil), s.ColumnBlob(3, nil)
+		if a.Version > 0 {
+			a.Key = ledger.AccountOf(login.Service, ledger.ID(s.ColumnRawBlob(4)))
+		}
+	}
+	if err := s.Reset(); err != nil {
+		return l, a, down(err)
+	}
+	return l, a, nil
 }
 
 func (db *DB) reader(ctx context.Context) (*conn, error) {

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package account_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"testing"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// authenticator is a small one in software (WebAuthn Level 3, 6): ES256, no attestation, user present and verified.
+type authenticator struct {
+	key    *ecdsa.PrivateKey
+	id     []byte
+	handle string
+	count  uint32
+	origin string
+}
+
+func newAuthenticator(t testing.TB, origin string) *authenticator {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	id := make([]byte, 32)
+	_, _ = rand.Read(id)
+	return &authenticator{key: key, id: id, origin: origin}
+}
+
+type options struct {
+	PublicKey struct {
+		Challenge string `json:"challenge"`
+		User      struct {
+			ID string `json:"id"`
+		} `json:"user"`
+		RP struct {
+			ID string `json:"id"`
+		} `json:"rp"`
+		RPID string `json:"rpId"`
+	} `json:"publicKey"`
+}
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+func (a *authenticator) client(kind, challenge string) []byte {
+	b, _ := json.Marshal(map[string]any{"type": kind, "challenge": challenge, "origin": a.origin, "crossOrigin": false})
+	return b
+}
+
+func (a *authenticator) data(rp string, flags byte, more []byte) []byte {
+	a.count++
+	sum := sha256.Sum256([]byte(rp))
+	out := append(sum[:], flags)
+	return append(binary.BigEndian.AppendUint32(out, a.count), more...)
+}
+
+// create answers navigator.credentials.create.
+func (a *authenticator) create(t testing.TB, raw []byte) []byte {
+	t.Helper()
+	var o options
+	must(t, json.Unmarshal(raw, &o))
+	a.handle = o.PublicKey.User.ID
+	ecdh, err := a.key.PublicKey.ECDH()
+	must(t, err)
+	point := ecdh.Bytes()
+	cose, err := cbor.Marshal(map[int]any{1: 2, 3: -7, -1: 1, -2: point[1:33], -3: point[33:]})
+	must(t, err)
+	attested := append(make([]byte, 16), byte(len(a.id)>>8), byte(len(a.id)))
+	attested = append(append(attested, a.id...), cose...)
+	object, err := cbor.Marshal(map[string]any{"fmt": "none", "attStmt": map[string]any{}, "authData": a.data(o.PublicKey.RP.ID, 0x45, attested)})
+	must(t, err)
+	out, err := json.Marshal(map[string]any{
+		"id": b64(a.id), "rawId": b64(a.id), "type": "public-key", "clientExtensionResults": map[string]any{},
+		"response": map[string]any{"clientDataJSON": b64(a.client("webauthn.create", o.PublicKey.Challenge)), "attestationObject": b64(object), "transports": []string{"internal"}},
+	})
+	must(t, err)
+	return out
+}
+
+// get answers navigator.credentials.get.
+func (a *authenticator) get(t testing.TB, raw []byte) []byte {
+	t.Helper()
+	var o options
+	must(t, json.Unmarshal(raw, &o))
+	client := a.client("webauthn.get", o.PublicKey.Challenge)
+	data := a.data(o.PublicKey.RPID, 0x05, nil)
+	hashed := sha256.Sum256(client)
+	signed := sha256.Sum256(bytes.Join([][]byte{data, hashed[:]}, nil))
+	sig, err := ecdsa.SignASN1(rand.Reader, a.key, signed[:])
+	must(t, err)
+	out, err := json.Marshal(map[string]any{
+		"id": b64(a.id), "rawId": b64(a.id), "type": "public-key", "clientExtensionResults": map[string]any{},
+		"response": map[string]any{"clientDataJSON": b64(client), "authenticatorData": b64(data), "signature": b64(sig), "userHandle": a.handle},
+	})
+	must(t, err)
+	return out
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"net"
+	"runtime"
+	"time"
+
+	"github.com/countersign/countersign/internal/account"
+	"github.com/countersign/countersign/internal/contact"
+	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/ledger"
+	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/password"
+	"github.com/countersign/countersign/internal/service"
+	"github.com/countersign/countersign/internal/verification"
+)
+
+// decodeRow reads the rows of all kinds.
+func decodeRow(kind ledger.Kind, record []byte) (ledger.Value, error) {
+	if kind >= ledger.KindLogin {
+		return account.DecodeRow(kind, record)
+	}
+	return verification.DecodeRow(kind, record)
+}
+
+// stale tells of all kinds of rows whether they can be removed.
+func stale(v ledger.Value, now time.Time, keep time.Duration) bool {
+	return verification.Stale(v, now, keep) || account.Stale(v, now, keep)
+}
+
+// outbox gives reports to whoever wrote the message down.
+type outbox struct {
+	codes    *verification.Engine
+	accounts *account.Accounts
+}
+
+// Report implements message.Outbox.
+func (o outbox) Report(ctx context.Context, rep message.Report) error {
+	if rep.Ref.Row.Kind == ledger.KindAccount {
+		return o.accounts.Report(ctx, rep)
+	}
+	return o.codes.Report(ctx, rep)
+}
+
+// wireAccounts makes the accounts of all services.
+func (a *App) wireAccounts() {
+	a.accounts = account.New(account.Options{
+		Ledger: a.ledger, Codes: a.engine, Callers: a.callers, Services: a.registry, Sender: a.dispatcher,
+		Hasher: password.NewHasher(runtime.GOMAXPROCS(0)), Origin: a.origin, Erase: a.erase,
+	})
+	a.engine.OnBounce(func(ctx context.Context, svc *service.Service, id ledger.ID, to contact.Contact) {
+		if err := a.accounts.Undelivered(ctx, svc, id, to); err != nil && fault.As(err).Kind != fault.NotFound {
+			a.opt.Log.Error("a contact that can't be reached could not be marked", "service", svc.Slug, "err", err)
+		}
+	})
+}
+
+// origin is where a service's pages are. It comes from the configuration and never from a request.
+func (a *App) origin(svc *service.Service) string {
+	if a.opt.Dev {
+		_, port, _ := net.SplitHostPort(a.listener.Addr().String()) // it is listened on before anybody asks
+		return "http://" + net.JoinHostPort(svc.Domain, port)
+	}
+	if port := a.opt.Config.Get("public-port"); port != "443" {
+		return "https://" + net.JoinHostPort(svc.Domain, port)
+	}
+	return "https://" + svc.Domain
+}
+
+// erase removes from a service's log what is said of a person; the log's tree stays as it is.
+func (a *App) erase(ctx context.Context, service uint32, subject ledger.ID) error {
+	for after := int64(0); ; {
+		next, _, err := a.store.EraseEvents(ctx, service, after, func(e *ledger.Event) bool { return e.Subject == subject })
+		if err != nil || next == 0 {
+			return err
+		}
+		after = next
+	}
+}
+
+func (a *App) wakeAccounts(ctx context.Context) error {
+	for {
+		n, err := a.accounts.Wake(ctx, wakeAtOnce)
+		if err != nil || n < wakeAtOnce {
+			return err
+		}
+	}
+}
