@@ -21,6 +21,7 @@ import (
 	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/devpage"
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/job/checkpoint"
 	"github.com/countersign/countersign/internal/jsonapi"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
@@ -45,24 +46,25 @@ type Options struct {
 
 // App is one node.
 type App struct {
-	opt        Options
-	store      *store.Store
-	ledger     *ledger.Batcher
-	registry   *service.Registry
-	callers    *verification.Callers
-	engine     *verification.Engine
-	accounts   *account.Accounts
-	dispatcher *message.Dispatcher
-	gateways   map[string]jsonapi.Gateway // by name: their receipts come to them
-	places     *place.Finder
-	inbox      *devpage.Inbox // of dev
-	stopping   chan struct{}  // closed when a stop begins: ends what streams
-	server     *http.Server
-	listener   net.Listener
-	saved      atomic.Int64 // how many batches had run when the time was last written down
-	jobs       sync.WaitGroup
-	background context.Context
-	endJobs    context.CancelFunc
+	opt         Options
+	store       *store.Store
+	ledger      *ledger.Batcher
+	registry    *service.Registry
+	callers     *verification.Callers
+	engine      *verification.Engine
+	accounts    *account.Accounts
+	dispatcher  *message.Dispatcher
+	gateways    map[string]jsonapi.Gateway // by name: their receipts come to them
+	places      *place.Finder
+	inbox       *devpage.Inbox     // of dev
+	checkpoints *checkpoint.Writer // nil: none are written
+	stopping    chan struct{}      // closed when a stop begins: ends what streams
+	server      *http.Server
+	listener    net.Listener
+	saved       atomic.Int64 // how many batches had run when the time was last written down
+	jobs        sync.WaitGroup
+	background  context.Context
+	endJobs     context.CancelFunc
 }
 
 // New opens the database, checks the master key against it, brings the schema up to date and listens.
@@ -104,6 +106,9 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.ledger = ledger.New(a.store, ledger.Options{Decode: decodeRow, Offset: a.opt.Offset, Floor: floor})
 	if a.registry, err = service.NewRegistry(ctx, a.store, a.opt.Master); err != nil {
+		return err
+	}
+	if err := a.openLog(ctx); err != nil {
 		return err
 	}
 	if err := a.wire(); err != nil {
@@ -214,7 +219,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.endJobs()
 	a.jobs.Wait()
-	err = errors.Join(err, a.callers.Merge(stop, a.ledger.Now()), a.saveTime(stop), a.number(stop))
+	err = errors.Join(err, a.callers.Merge(stop, a.ledger.Now()), a.saveTime(stop), a.number(stop), a.checkpoint(stop))
 	a.ledger.Close()
 	return errors.Join(err, a.store.Close())
 }

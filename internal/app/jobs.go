@@ -13,12 +13,13 @@ import (
 )
 
 const (
-	wakeAtOnce  = 500
-	placesEvery = time.Minute
-	sweepEvery  = 250 * time.Millisecond
-	wakeEvery   = 250 * time.Millisecond
-	numberEvery = 100 * time.Millisecond
-	tick        = time.Second
+	wakeAtOnce      = 500
+	placesEvery     = time.Minute
+	sweepEvery      = 250 * time.Millisecond
+	wakeEvery       = 250 * time.Millisecond
+	numberEvery     = 100 * time.Millisecond
+	checkpointEvery = time.Minute
+	tick            = time.Second
 )
 
 // startJobs starts what runs beside the requests.
@@ -30,6 +31,7 @@ func (a *App) startJobs() {
 	a.every(wakeEvery, "send notices and do what is due for accounts", a.wakeAccounts)
 	a.every(numberEvery, "number events", a.number)
 	a.every(placesEvery, "read the database of places", a.places.Refresh)
+	a.every(checkpointEvery, "write checkpoints of the event log", a.checkpoint)
 	sweep := &sweeper{app: a, kind: ledger.KindReply}
 	a.every(sweepEvery, "remove what nobody needs", sweep.step)
 }

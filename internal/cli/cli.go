@@ -98,6 +98,11 @@ func commands() []command {
 		{name: "check", args: "ID", help: "check the code on standard input; exit code 0 means approved", run: check, flags: func(c *call) {
 			c.String("url", "http://localhost:8080", "of the server; the API key is taken from COUNTERSIGN_API_KEY")
 		}},
+		{name: "log verify", help: "check the event log against its checkpoints; exit code 0 means that it is whole", run: logVerify, flags: func(c *call) {
+			c.String("service", "", "the only service to check; empty: all")
+			c.String("key", "", "the public key to trust, as log key printed it once; empty: the one beside the checkpoints or in the database")
+		}},
+		{name: "log key", help: "print the public key of the event log's checkpoints", run: logKey},
 		{name: "config", help: "print every option with its default, flag and environment variable", run: func(_ context.Context, p *Process, _ *call) error {
 			_, err := io.WriteString(p.Out, config.Reference())
 			return err

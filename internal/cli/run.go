@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/app"
+	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
+	"github.com/countersign/countersign/internal/store"
 )
 
 // serve runs a node until it is told to stop.
@@ -32,6 +34,9 @@ func serve(ctx context.Context, p *Process, c *call) error {
 	}
 	if warning != "" {
 		log.Warn(warning)
+	}
+	if cfg.Get("log-checkpoints") == "" {
+		log.Warn("no checkpoints of the event log are written, so whoever can write to the database can rewrite it unseen; name a folder outside the database in log-checkpoints")
 	}
 	a, err := app.New(ctx, app.Options{Config: cfg, Log: log, Master: master})
 	if err != nil {
@@ -49,6 +54,9 @@ func dev(ctx context.Context, p *Process, c *call) error {
 	}
 	if _, ok := c.set["database"]; !ok {
 		c.set["database"] = "sqlite:" + filepath.Join(folder, "countersign.db")
+	}
+	if _, ok := c.set["log-checkpoints"]; !ok {
+		c.set["log-checkpoints"] = filepath.Join(folder, "checkpoints")
 	}
 	if _, ok := c.set["log-level"]; !ok {
 		c.set["log-level"] = "warn"
@@ -153,13 +161,9 @@ func keysInit(_ context.Context, p *Process, c *call) error {
 	return err
 }
 
-// registry opens the database for a command that manages services.
-func registry(ctx context.Context, p *Process, c *call, use func(*service.Registry) error) error {
+// database opens the database for a command.
+func database(ctx context.Context, p *Process, c *call, use func(*config.Config, *store.Store) error) error {
 	cfg, err := load(p, c)
-	if err != nil {
-		return err
-	}
-	master, _, err := app.LoadMaster(cfg)
 	if err != nil {
 		return err
 	}
@@ -174,14 +178,25 @@ func registry(ctx context.Context, p *Process, c *call, use func(*service.Regist
 		}
 		return err
 	}
-	if err := app.CheckMaster(ctx, s, master); err != nil {
-		return err
-	}
-	reg, err := service.NewRegistry(ctx, s, master)
-	if err != nil {
-		return err
-	}
-	return use(reg)
+	return use(cfg, s)
+}
+
+// registry is database for a command that manages services.
+func registry(ctx context.Context, p *Process, c *call, use func(*service.Registry) error) error {
+	return database(ctx, p, c, func(cfg *config.Config, s *store.Store) error {
+		master, _, err := app.LoadMaster(cfg)
+		if err != nil {
+			return err
+		}
+		if err := app.CheckMaster(ctx, s, master); err != nil {
+			return err
+		}
+		reg, err := service.NewRegistry(ctx, s, master)
+		if err != nil {
+			return err
+		}
+		return use(reg)
+	})
 }
 
 // withService is registry with the service that the first argument names.

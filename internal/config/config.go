@@ -59,6 +59,7 @@ func Options() []Option {
 		{Name: "default-region", Usage: "country of numbers that come without one, such as DE"},
 		{Name: "place-database", Usage: "file with places of IP addresses in MaxMind's format (.mmdb, City or Country); empty: requests are told by their network only"},
 		{Name: "keep-days", Default: "90", Usage: "days for which ended verifications are kept", check: number(1, 3650)},
+		{Name: "log-checkpoints", Usage: "folder outside the database for signed checkpoints of the event log; empty: none are written"},
 		{Name: "log-format", Default: "text", Usage: "text or json", check: oneOf("text", "json")},
 		{Name: "log-level", Default: "info", Usage: "debug, info, warn or error", check: oneOf("debug", "info", "warn", "error")},
 		{Name: "stop-seconds", Default: "20", Usage: "how long a stop waits for what has begun", check: number(1, 600)},
