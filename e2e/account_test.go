@@ -25,11 +25,12 @@ import (
 // person is somebody at a browser in front of the true program, with the inbox of `dev` for a phone and a mailbox.
 type person struct {
 	*testing.T
-	ctx    context.Context
-	url    string
-	offset *atomic.Int64 // of the server's clock
-	number int           // of screenshots
-	seen   map[string]bool
+	ctx      context.Context
+	url      string
+	offset   *atomic.Int64 // of the server's clock
+	number   int           // of screenshots
+	seen     map[string]bool
+	passkeys webauthn.AuthenticatorID
 }
 
 func newPerson(t *testing.T, database string) *person {
@@ -39,7 +40,7 @@ func newPerson(t *testing.T, database string) *person {
 	p.url = strings.Replace(at, "127.0.0.1", "localhost", 1)
 	tab := peers.Browser(t)
 	must(t, chromedp.Do(tab, chromedp.EmulateViewport(1280, 800))) // the first call starts the browser and must have no time limit
-	ctx, cancel := context.WithTimeout(tab, 4*time.Minute)
+	ctx, cancel := context.WithTimeout(tab, 90*time.Second)
 	t.Cleanup(cancel)
 	p.ctx = ctx
 	return p
@@ -68,7 +69,7 @@ func (p *person) press(button string) {
 // pressWords presses the button or link with these words.
 func (p *person) pressWords(words string) {
 	p.Helper()
-	p.click("[...document.querySelectorAll('main button, main a, main summary, nav button')].find((e) => e.innerText.trim().startsWith(" + quote(words) + "))")
+	p.click("[...document.querySelectorAll('main button, main a, main summary, nav button')].find((e) => e.textContent.trim().startsWith(" + quote(words) + "))")
 }
 
 func quote(s string) string {
@@ -97,6 +98,12 @@ func (p *person) until(what string) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+func (p *person) run(script string) {
+	p.Helper()
+	_, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](script+"; true"))
+	must(p.T, err)
 }
 
 func (p *person) text(part string) string {
@@ -247,11 +254,28 @@ func (p *person) authenticator() {
 	p.Helper()
 	_, err := chromedp.Call(p.ctx, webauthn.Enable, webauthn.EnableParams{})
 	must(p.T, err)
-	_, err = chromedp.Call(p.ctx, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &webauthn.VirtualAuthenticatorOptions{
+	made, err := chromedp.Call(p.ctx, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &webauthn.VirtualAuthenticatorOptions{
 		Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportInternal, HasResidentKey: true, HasUserVerification: true,
-		IsUserVerified: true, AutomaticPresenceSimulation: true,
+		IsUserVerified: true,
 	}})
 	must(p.T, err)
+	p.passkeys = made.AuthenticatorID
+	p.touch(false)
+}
+
+// touch says whether a finger is on the authenticator. While one is, even the sign-in page's quiet offer signs in.
+func (p *person) touch(on bool) {
+	p.Helper()
+	_, err := chromedp.Call(p.ctx, webauthn.SetAutomaticPresenceSimulation, webauthn.SetAutomaticPresenceSimulationParams{AuthenticatorID: p.passkeys, Enabled: on})
+	must(p.T, err)
+}
+
+// pressPasskey presses the passkey's button with a finger on the authenticator.
+func (p *person) pressPasskey() {
+	p.Helper()
+	p.touch(true)
+	p.press("form.passkey button")
+	p.touch(false)
 }
 
 const (
@@ -301,7 +325,8 @@ func (p *person) passwordOnly() {
 func (p *person) otherDevice() {
 	p.Helper()
 	p.open("/signin")
-	must(p.T, chromedp.Do(p.ctx, clearCookies()))
+	_, err := chromedp.Call(p.ctx, network.ClearBrowserCookies, cdp.Empty{})
+	must(p.T, err)
 }
 
 // The whole story of an account, in a browser.
@@ -351,7 +376,7 @@ func TestTheStoryOfAnAccount(t *testing.T) {
 	p.authenticator()
 	p.pressWords("Make a passkey")
 	p.sees("Make a passkey")
-	p.press("form.passkey button")
+	p.pressPasskey()
 	p.sees("Two-step verification is on", "a passkey or security key")
 
 	// Sign in by each, on a device that nobody has seen.
@@ -376,11 +401,13 @@ func TestTheStoryOfAnAccount(t *testing.T) {
 	p.passwordOnly()
 	p.pressWords("a passkey or security key")
 	p.sees("Use your passkey")
-	p.press("form.passkey button")
+	p.pressPasskey()
 	p.sees("Login & Security")
 	p.signOut()
 	p.open("/signin")
-	p.press("form.passkey button") // as the whole sign-in
+	p.touch(true) // as the whole sign-in, offered by the field itself
+	p.until("location.pathname === '/security'")
+	p.touch(false)
 	p.sees("Login & Security")
 
 	// Trust the device; a recovery code on another.
@@ -389,7 +416,8 @@ func TestTheStoryOfAnAccount(t *testing.T) {
 	p.passwordOnly()
 	p.pressWords("your authenticator app")
 	p.fill("#code", p.oathtool(secret))
-	p.click("document.querySelector('#trust').checked = true, document.querySelector('.code-form button.primary')")
+	p.run("document.querySelector('#trust').checked = true")
+	p.press(".code-form button.primary")
 	p.sees("Login & Security")
 	p.signOut()
 	p.passwordOnly()
@@ -429,7 +457,8 @@ func TestTheStoryOfAnAccount(t *testing.T) {
 	// Change the number: the new one is proven, the old one told.
 	p.open("/security/contacts")
 	p.fill("#contact", newPhone)
-	p.click("document.querySelector('#replaces').value = [...document.querySelectorAll('#replaces option')].find((o) => o.text === '" + annPhone + "').value, document.querySelector(\"form[action='/security/contacts'] button.primary\")")
+	p.run("document.querySelector('#replaces').value = [...document.querySelectorAll('#replaces option')].find((o) => o.text === '" + annPhone + "').value")
+	p.press("form[action='/security/contacts'] button.primary")
 	p.codeBy(newPhone, func() { p.press("form[action='/step/send'] button.primary") })
 	p.sees("Phones and email", newPhone)
 	p.message(annPhone, "undo", 0)
@@ -480,11 +509,4 @@ func dumped(t *testing.T, database string, secrets ...string) {
 			t.Errorf("the database holds %q as %s", s, how)
 		}
 	}
-}
-
-func clearCookies() chromedp.Action[any] {
-	return chromedp.ActionFunc(func(ctx context.Context) error {
-		_, err := chromedp.Call(ctx, network.ClearBrowserCookies, cdp.Empty{})
-		return err
-	})
 }

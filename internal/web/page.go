@@ -84,9 +84,6 @@ func (pg *page) Ago(t time.Time) string {
 	return pg.T("ago.at", "ago", pg.pages.words.ago(pg.Lang.Tag, pg.pages.Now().Sub(t)), "time", pg.Clock(t))
 }
 
-// ISO is a time for machines.
-func (pg *page) ISO(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
 // Contact is a masked contact in words.
 func (pg *page) Contact(w *account.Way) string {
 	if w.Kind == contact.Phone {

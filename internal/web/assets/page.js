@@ -9,12 +9,12 @@ if (!document.cookie.includes("zone=")) {
 
 const wait = document.getElementById("wait");
 if (wait && !wait.hidden) {
-  const due = Date.parse(wait.dataset.until);
+  const due = performance.now() + 1000 * wait.dataset.wait; // the server's seconds: this device's clock may be off
   const button = wait.parentElement.querySelector("button");
   const forms = JSON.parse(wait.dataset.forms), plural = new Intl.PluralRules(document.documentElement.lang);
   let said = 0;
   const step = () => {
-    const left = Math.ceil((due - Date.now()) / 1000);
+    const left = Math.ceil((due - performance.now()) / 1000);
     wait.hidden = left <= 0;
     button.hidden = left > 0;
     if (left <= 0) return clearInterval(timer);
