@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/countersign/countersign/internal/contact"
@@ -19,6 +20,14 @@ import (
 type By struct {
 	Name string // "api:ID of the key" or "staff:acc_..."
 	Role Role
+}
+
+// StaffMember is somebody who works for a service, in the list of them.
+type StaffMember struct {
+	Service uint32
+	Account ledger.ID
+	Role    Role
+	Since   time.Time
 }
 
 // NewAccount is an account that an application brings along, or a member of staff who is invited.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/countersign/countersign/internal/account"
 	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/httpx"
@@ -49,7 +50,13 @@ type Store interface {
 	Events(ctx context.Context, service uint32, after int64, limit int) ([]ledger.Event, error)
 	FindMessage(ctx context.Context, provider, reference string) (message.Ref, bool, error)
 	Ping(ctx context.Context) error
+	AddStaff(ctx context.Context, m StaffMember) error
+	RemoveStaff(ctx context.Context, service uint32, account ledger.ID) (bool, error)
+	Staff(ctx context.Context, service uint32) ([]StaffMember, error)
 }
+
+// StaffMember is somebody who works for a service: who they are is their account's business.
+type StaffMember = account.StaffMember
 
 // Gateway understands what a provider calls us with.
 type Gateway interface {
@@ -60,6 +67,7 @@ type Gateway interface {
 // API is the surface.
 type API struct {
 	Engine   Engine
+	Accounts *account.Accounts
 	Registry Registry
 	Store    Store
 	Gateways map[string]Gateway                                  // by name
@@ -78,16 +86,19 @@ type API struct {
 type access uint8
 
 const (
-	open   access = iota // nothing: health and documents, and callbacks that authenticate themselves
-	byKey                // an API key with one of the route's scopes
-	byFlow               // the same, or the flow secret of the verification in the path
+	open     access = iota // nothing: health and documents, and callbacks that authenticate themselves
+	byKey                  // an API key with one of the route's scopes
+	byFlow                 // the same, or the flow secret of the verification in the path
+	byPerson               // an API key, and the session of the person for whom it is used
+	byStaff                // the session of somebody who works for the service
 )
 
 // call is one authenticated request.
 type call struct {
 	*httpx.Exchange
 	svc *service.Service
-	key *service.APIKey // nil: the flow secret was shown instead
+	key *service.APIKey // nil: the flow secret, or a session, was shown instead
+	who *account.Signed // whose session was shown; nil: the route asks for none
 }
 
 func (c *call) context() context.Context { return c.Request.Context() }
@@ -103,7 +114,9 @@ type route struct {
 }
 
 // routes is the whole API.
-func routes() []route {
+func routes() []route { return append(verificationRoutes(), accountRoutes()...) }
+
+func verificationRoutes() []route {
 	verify := []service.Scope{service.ScopeVerify}
 	look := []service.Scope{service.ScopeVerify, service.ScopeSupport, service.ScopeRead}
 	manage := []service.Scope{service.ScopeManage}
@@ -154,6 +167,9 @@ func (a *API) authenticate(c *call, r *route) error {
 	if r.access == byFlow && strings.EqualFold(scheme, "Flow") {
 		return a.byFlow(c, text)
 	}
+	if r.access == byStaff {
+		return a.byStaff(c)
+	}
 	if user, _, ok := c.Request.BasicAuth(); ok {
 		text = user
 	}
@@ -170,7 +186,10 @@ func (a *API) authenticate(c *call, r *route) error {
 		}
 		return fault.New(fault.Forbidden, "scope_missing", "This API key may not do that: it needs the scope "+strings.Join(words, " or ")+".")
 	}
-	return nil
+	if r.access == byPerson {
+		c.who, err = a.Accounts.Session(c.context(), c.svc, c.Request.Header.Get(sessionHeader), &account.Visitor{})
+	}
+	return err
 }
 
 // byFlow lets who began a verification go on with it, without an API key: the service is named in a header.

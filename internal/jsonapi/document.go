@@ -27,8 +27,9 @@ func describe() *huma.OpenAPI {
 		Info: &huma.Info{Title: "Countersign", Version: "1", Description: "Two-step verification that you run yourself. Errors are problem documents (RFC 9457) with stable codes; " +
 			"an Idempotency-Key on POST gives the same answer for 24 hours."},
 		Components: &huma.Components{Schemas: registry, SecuritySchemes: map[string]*huma.SecurityScheme{
-			"key":  {Type: "http", Scheme: "bearer", Description: "An API key."},
-			"flow": {Type: "http", Scheme: "flow", Description: "The flow secret of this verification, with the header Countersign-Service."},
+			"key":     {Type: "http", Scheme: "bearer", Description: "An API key."},
+			"flow":    {Type: "http", Scheme: "flow", Description: "The flow secret of this verification, with the header Countersign-Service."},
+			"session": {Type: "apiKey", In: "header", Name: sessionHeader, Description: "The session of a signed-in person; of staff with the header Countersign-Service."},
 		}},
 	}
 	problem := registry.Schema(reflect.TypeFor[httpx.Problem](), true, "Problem")
@@ -45,12 +46,17 @@ func describe() *huma.OpenAPI {
 		if r.access != open {
 			op.Responses["default"] = &huma.Response{Description: "A problem", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problem}}}
 			op.Security = []map[string][]string{{"key": scopeNames(r.scopes)}}
-			if r.access == byFlow {
+			switch r.access {
+			case byFlow:
 				op.Security = append(op.Security, map[string][]string{"flow": {}})
+			case byPerson:
+				op.Security[0]["session"] = []string{}
+			case byStaff:
+				op.Security = []map[string][]string{{"session": {}}}
 			}
 		}
 		if r.in != nil {
-			op.RequestBody = &huma.RequestBody{Required: r.path != "/v1/verifications/{id}/messages", Content: content(registry, r.in, op.OperationID+"-body")}
+			op.RequestBody = &huma.RequestBody{Required: r.path != "/v1/verifications/{id}/messages" && r.access != byPerson, Content: content(registry, r.in, op.OperationID+"-body")}
 		}
 		op.Parameters = parameters(&r)
 		doc.AddOperation(op)
@@ -87,7 +93,10 @@ func parameters(r *route) []*huma.Param {
 		out = append(out, &huma.Param{Name: "after", In: "query", Schema: number, Description: "The cursor: next of the page before."},
 			&huma.Param{Name: "limit", In: "query", Schema: number, Description: "1 to 500; 100 if left out."},
 			&huma.Param{Name: "wait", In: "query", Schema: number, Description: "Seconds to wait for an event when there is none, at most 30."})
-	case r.method == "POST" && len(r.scopes) > 0 && r.scopes[0] == service.ScopeVerify && !strings.HasSuffix(r.path, "/cancel"):
+	case strings.HasSuffix(r.path, "/activity") && r.method == "GET":
+		out = append(out, &huma.Param{Name: "before", In: "query", Schema: number, Description: "For older entries: before of the page before."})
+	case r.method == "POST" && len(r.scopes) > 0 && r.scopes[0] == service.ScopeVerify && !strings.HasSuffix(r.path, "/cancel") &&
+		(strings.HasPrefix(r.path, "/v1/verifications") || r.path == "/v1/checks"):
 		out = append(out, &huma.Param{Name: "Idempotency-Key", In: "header", Schema: text, Description: "1 to 255 printable characters; the same key and body give the same answer for 24 hours."})
 	}
 	return out

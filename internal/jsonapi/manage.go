@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/countersign/countersign/internal/account"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/ledger"
@@ -73,11 +74,17 @@ func page(list []ledger.Event, after int64) Events {
 	out := Events{Events: []Event{}, Next: after}
 	for _, e := range list {
 		out.Next = e.Seq
+		sum := e.Commitment()
+		if d, ok := account.ReadEvent(e); ok {
+			out.Events = append(out.Events, Event{
+				Seq: e.Seq, Type: account.EventName(e.Kind), At: e.At, Account: account.FormatID(e.Subject), Entry: d.Entry, Commitment: hex.EncodeToString(sum[:]),
+			})
+			continue
+		}
 		d, ok := verification.ReadEvent(e)
 		if !ok || d.Decoy {
 			continue
 		}
-		sum := e.Commitment()
 		out.Events = append(out.Events, Event{
 			Seq: e.Seq, Type: verification.EventName(e.Kind), At: e.At, Verification: verification.FormatID(e.Subject),
 			Purpose: string(d.Purpose), Channel: string(d.Channel), Generation: d.Generation, Commitment: hex.EncodeToString(sum[:]),

@@ -126,10 +126,12 @@ type Event struct {
 	Seq          int64     `json:"seq" doc:"Its place in the service's log."`
 	Type         string    `json:"type"`
 	At           time.Time `json:"at"`
-	Verification string    `json:"verification"`
-	Purpose      string    `json:"purpose"`
-	Channel      string    `json:"channel"`
-	Generation   int       `json:"generation"`
+	Verification string    `json:"verification,omitempty" doc:"Of a verification's event."`
+	Purpose      string    `json:"purpose,omitempty"`
+	Channel      string    `json:"channel,omitempty"`
+	Generation   int       `json:"generation,omitzero"`
+	Account      string    `json:"account,omitempty" doc:"Of an account's event."`
+	Entry        uint32    `json:"entry,omitzero" doc:"Of the account's activity; of account.not_me: the entry that its owner marked."`
 	Commitment   string    `json:"commitment" doc:"Hexadecimal hash of the entry and a salt: what the log commits to."`
 }
 
@@ -184,7 +186,7 @@ type Key struct {
 // KeyBody asks for an API key.
 type KeyBody struct {
 	Name   string   `json:"name"`
-	Scopes []string `json:"scopes" doc:"Any of verify, manage, support and read."`
+	Scopes []string `json:"scopes" doc:"Any of verify, manage, support, read and account."`
 }
 
 // NewKey is the one time that an API key is shown.

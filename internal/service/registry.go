@@ -319,11 +319,11 @@ func checkKey(name string, scopes []Scope) error {
 	}
 	for i, s := range scopes {
 		if !slices.Contains(Scopes(), s) || slices.Contains(scopes[:i], s) {
-			return fault.New(fault.Invalid, "invalid_scopes", "scopes are any of verify, manage, support and read, each named once.").WithField("scopes")
+			return fault.New(fault.Invalid, "invalid_scopes", "scopes are any of verify, manage, support, read and account, each named once.").WithField("scopes")
 		}
 	}
 	if len(scopes) == 0 {
-		return fault.New(fault.Invalid, "invalid_scopes", "An API key needs at least one scope: verify, manage, support or read.").WithField("scopes")
+		return fault.New(fault.Invalid, "invalid_scopes", "An API key needs at least one scope: verify, manage, support, read or account.").WithField("scopes")
 	}
 	return nil
 }

@@ -89,10 +89,11 @@ const (
 	ScopeManage  Scope = "manage"  // the service's settings and API keys
 	ScopeSupport Scope = "support" // what support needs: status with messages, cancel
 	ScopeRead    Scope = "read"    // read verifications and the events feed
+	ScopeAccount Scope = "account" // make, read, lock and close accounts, add to their activity
 )
 
 // Scopes lists all scopes.
-func Scopes() []Scope { return []Scope{ScopeVerify, ScopeManage, ScopeSupport, ScopeRead} }
+func Scopes() []Scope { return []Scope{ScopeVerify, ScopeManage, ScopeSupport, ScopeRead, ScopeAccount} }
 
 // APIKey is a key as it is stored: never the key, only its hash.
 type APIKey struct {

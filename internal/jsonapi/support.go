@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package jsonapi
+
+import (
+	"fmt"
+
+	"github.com/countersign/countersign/internal/account"
+	"github.com/countersign/countersign/internal/contact"
+	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/httpx"
+	"github.com/countersign/countersign/internal/ledger"
+)
+
+// byApplication is who an API key is to an account's owner.
+func (c *call) byApplication() account.By { return account.By{Name: "api:" + c.key.ID} }
+
+func (a *API) createAccount(c *call) error {
+	var in NewAccountBody
+	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
+		return err
+	}
+	n := account.NewAccount{PasswordHash: in.PasswordHash, Locale: in.Locale, Reference: in.Reference}
+	for i, text := range in.Contacts {
+		to, err := a.contact(text, "", fmt.Sprintf("contacts[%d]", i))
+		if err != nil {
+			return err
+		}
+		n.Contacts = append(n.Contacts, to)
+	}
+	id, err := a.Accounts.Create(c.context(), c.svc, n, c.byApplication())
+	if err != nil {
+		return err
+	}
+	v, err := a.Accounts.Get(c.context(), c.svc, id)
+	if err != nil {
+		return err
+	}
+	return write(c, 201, shownAccount(v))
+}
+
+// onAccount runs fn on the account that the path names.
+func onAccount(c *call, fn func(id ledger.ID) error) error {
+	id, err := accountID(c)
+	if err != nil {
+		return err
+	}
+	return fn(id)
+}
+
+func (a *API) account(c *call) error {
+	return onAccount(c, func(id ledger.ID) error {
+		v, err := a.Accounts.Get(c.context(), c.svc, id)
+		if err != nil {
+			return err
+		}
+		return write(c, 200, shownAccount(v))
+	})
+}
+
+// found reads a contact and writes the account that signs in with it.
+func (a *API) found(c *call, by account.By) error {
+	var in FindBody
+	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
+		return err
+	}
+	to, err := a.contact(in.Contact, in.DefaultRegion, "contact")
+	if err != nil {
+		return err
+	}
+	v, err := a.Accounts.Find(c.context(), c.svc, to, by)
+	if err != nil {
+		return err
+	}
+	return write(c, 200, shownAccount(v))
+}
+
+func (a *API) findAccount(c *call) error { return a.found(c, c.byApplication()) }
+
+func (a *API) setState(c *call, to account.State, by account.By) error {
+	return onAccount(c, func(id ledger.ID) error { return nothing(c, a.Accounts.SetState(c.context(), c.svc, id, to, by)) })
+}
+
+func (a *API) lock(c *call) error   { return a.setState(c, account.Locked, c.byApplication()) }
+func (a *API) unlock(c *call) error { return a.setState(c, account.Open, c.byApplication()) }
+
+func (a *API) signOutAll(c *call) error {
+	return onAccount(c, func(id ledger.ID) error {
+		return nothing(c, a.Accounts.SignOutAll(c.context(), c.svc, id, c.byApplication()))
+	})
+}
+
+func (a *API) closeFor(c *call) error {
+	return onAccount(c, func(id ledger.ID) error {
+		return nothing(c, a.Accounts.CloseFor(c.context(), c.svc, id, c.byApplication()))
+	})
+}
+
+func (a *API) activityOf(c *call) error {
+	return onAccount(c, func(id ledger.ID) error {
+		from, err := before(c)
+		if err != nil {
+			return err
+		}
+		entries, more, err := a.Accounts.ActivityOf(c.context(), c.svc, id, from)
+		if err != nil {
+			return err
+		}
+		return write(c, 200, activity(entries, more))
+	})
+}
+
+func (a *API) appendActivity(c *call) error {
+	var in AppendBody
+	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
+		return err
+	}
+	return onAccount(c, func(id ledger.ID) error {
+		n, err := a.Accounts.AppendActivity(c.context(), c.svc, id, account.AppEvent(in))
+		if err != nil {
+			return err
+		}
+		return write(c, 201, Appended{n})
+	})
+}
+
+func (a *API) staff(c *call) error {
+	list, err := a.Store.Staff(c.context(), c.svc.ID)
+	if err != nil {
+		return err
+	}
+	out := StaffList{Staff: []Staff{}}
+	for _, m := range list {
+		one := Staff{Account: account.FormatID(m.Account), Role: m.Role.String(), Since: m.Since}
+		if v, err := a.Accounts.Get(c.context(), c.svc, m.Account); err == nil {
+			one.Contact, one.TwoStep = v.Contacts[0].Masked, v.TwoStep
+		}
+		out.Staff = append(out.Staff, one)
+	}
+	return write(c, 200, out)
+}
+
+func (a *API) invite(c *call) error {
+	var in StaffBody
+	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
+		return err
+	}
+	role, err := account.ParseRole(in.Role)
+	if err != nil {
+		return err
+	}
+	to, err := a.contact(in.Contact, "", "contact")
+	if err != nil {
+		return err
+	}
+	id, err := a.Accounts.Create(c.context(), c.svc, account.NewAccount{Contacts: []contact.Contact{to}, Role: role}, c.byApplication())
+	if err != nil {
+		return err
+	}
+	m := account.StaffMember{Service: c.svc.ID, Account: id, Role: role, Since: a.Now()}
+	if err := a.Store.AddStaff(c.context(), m); err != nil {
+		return err
+	}
+	return write(c, 201, Staff{Account: account.FormatID(id), Role: role.String(), Since: m.Since, Contact: to.MaskedShort()})
+}
+
+func (a *API) dismiss(c *call) error {
+	return onAccount(c, func(id ledger.ID) error {
+		was, err := a.Store.RemoveStaff(c.context(), c.svc.ID, id)
+		if err != nil {
+			return err
+		}
+		if !was {
+			return fault.New(fault.NotFound, "not_staff", "This account is none of the service's staff.")
+		}
+		err = a.Accounts.CloseFor(c.context(), c.svc, id, c.byApplication())
+		if err != nil && fault.As(err).Kind != fault.NotFound { // closed by its owner before
+			return err
+		}
+		return nothing(c, nil)
+	})
+}
+
+// onStaff runs fn for support and operators who have passed a second step.
+func (a *API) onStaff(c *call, fn func(by account.By) error) error {
+	by, err := c.who.Staff(account.Support, account.Operator)
+	if err != nil {
+		return err
+	}
+	return fn(by)
+}
+
+func (a *API) staffFind(c *call) error {
+	return a.onStaff(c, func(by account.By) error { return a.found(c, by) })
+}
+
+func (a *API) staffLook(c *call) error {
+	return a.onStaff(c, func(by account.By) error {
+		return onAccount(c, func(id ledger.ID) error {
+			v, err := a.Accounts.Seen(c.context(), c.svc, id, by)
+			if err != nil {
+				return err
+			}
+			return write(c, 200, shownAccount(v))
+		})
+	})
+}
+
+func (a *API) staffActivity(c *call) error {
+	return a.onStaff(c, func(by account.By) error {
+		return onAccount(c, func(id ledger.ID) error {
+			if _, err := a.Accounts.Seen(c.context(), c.svc, id, by); err != nil {
+				return err
+			}
+			return a.activityOf(c)
+		})
+	})
+}
+
+func (a *API) staffLock(c *call) error {
+	return a.onStaff(c, func(by account.By) error { return a.setState(c, account.Locked, by) })
+}
+
+func (a *API) staffUnlock(c *call) error {
+	return a.onStaff(c, func(by account.By) error { return a.setState(c, account.Open, by) })
+}
+
+func (a *API) startRecovery(c *call) error {
+	return onAccount(c, func(id ledger.ID) error { return nothing(c, a.Accounts.StartRecovery(c.context(), c.who, id)) })
+}
+
+func (a *API) approveRecovery(c *call) error {
+	return onAccount(c, func(id ledger.ID) error { return nothing(c, a.Accounts.ApproveRecovery(c.context(), c.who, id)) })
+}
