@@ -30,8 +30,9 @@ import (
 
 // Client calls one server with one API key. It may be used concurrently.
 type Client struct {
-	base string
-	key  string
+	session string // of the person for whom it asks; empty: none
+	base    string
+	key     string
 	// HTTP is used for every request; nil: http.DefaultClient.
 	HTTP *http.Client
 	// Tries is how often a request is made before its error is returned; 0: three times.
@@ -217,6 +218,9 @@ func once[Out any](ctx context.Context, c *Client, method, path string, body []b
 	if key != "" {
 		req.Header.Set("Idempotency-Key", key)
 	}
+	if c.session != "" {
+		req.Header.Set("Countersign-Session", c.session)
+	}
 	h := c.HTTP
 	if h == nil {
 		h = http.DefaultClient
@@ -244,5 +248,8 @@ func once[Out any](ctx context.Context, c *Client, method, path string, body []b
 		return nil, pause, p
 	}
 	out := new(Out)
+	if res.StatusCode == http.StatusNoContent {
+		return out, 0, nil
+	}
 	return out, 0, json.Unmarshal(reply, out)
 }
