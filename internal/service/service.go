@@ -93,7 +93,9 @@ const (
 )
 
 // Scopes lists all scopes.
-func Scopes() []Scope { return []Scope{ScopeVerify, ScopeManage, ScopeSupport, ScopeRead, ScopeAccount} }
+func Scopes() []Scope {
+	return []Scope{ScopeVerify, ScopeManage, ScopeSupport, ScopeRead, ScopeAccount}
+}
 
 // APIKey is a key as it is stored: never the key, only its hash.
 type APIKey struct {
