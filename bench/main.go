@@ -156,7 +156,7 @@ func measureDatabase(db string, long time.Duration, rows int, bare map[int]float
 	if err != nil {
 		return err
 	}
-	engine, _, _ := strings.Cut(db, ":")
+	engine := engineOf(db)
 	if rows > 0 {
 		engine += fmt.Sprintf(" over %d rows", rows)
 	}
@@ -195,6 +195,11 @@ func measureDatabase(db string, long time.Duration, rows int, bare map[int]float
 		}
 		l.db, l.statements = stop(l.n)
 		l.print(bare[conns], conns)
+	}
+	if rows == 0 {
+		if err := measureSignIns(s, db, engine, long); err != nil {
+			return err
+		}
 	}
 	if err := s.stop(); err != nil {
 		return err

@@ -361,7 +361,7 @@ func TestTheStoryOfAnAccount(t *testing.T) {
 		t.Fatalf("recovery codes: %v", recovery)
 	}
 	p.pressWords("I have saved them")
-	p.sees("Two-step verification is on", "a text to the phone ending in 21")
+	p.sees("Two-step verification is on", "text to the phone ending in 21")
 
 	// An authenticator app and a passkey.
 	p.pressWords("Set up an app")
@@ -372,12 +372,12 @@ func TestTheStoryOfAnAccount(t *testing.T) {
 	p.sees("That's not the code that your app shows now")
 	p.fill("#code", p.oathtool(secret))
 	p.press(".code-form button.primary")
-	p.sees("Two-step verification is on", "your authenticator app")
+	p.sees("Two-step verification is on", "our authenticator app")
 	p.authenticator()
 	p.pressWords("Make a passkey")
 	p.sees("Make a passkey")
 	p.pressPasskey()
-	p.sees("Two-step verification is on", "a passkey or security key")
+	p.sees("Two-step verification is on", "passkey or security key")
 
 	// Sign in by each, on a device that nobody has seen.
 	p.signOut()

@@ -190,6 +190,9 @@ func TestImportAndStaffByCommand(t *testing.T) {
 	s, err := c.Flow(t.Context(), "sign-in", client.FlowRequest{Contact: "+1 415 555 0133", Password: "correct horse"})
 	bea := answered(t, s, err).Done
 
+	if found, err := c.FindAccount(t.Context(), "bea@mail.example"); err != nil || found.ID != bea.Account || found.Reference != "42" {
+		t.Fatalf("%+v, %v", found, err)
+	}
 	code, out, errs := run("staff", "invite", "sue@demo.example", "--role", "support")
 	if code != 0 || !strings.HasPrefix(out, "acc_") {
 		t.Fatalf("%d %q %q", code, out, errs)

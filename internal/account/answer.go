@@ -188,7 +188,7 @@ func (a *Accounts) Answer(ctx context.Context, svc *service.Service, text string
 	case StepRecoveryCode:
 		return a.answerRecoveryCode(ctx, svc, f, b, ans)
 	case StepPassword:
-		return a.answerPassword(ctx, svc, f, b, ans)
+		return a.answerPassword(ctx, svc, f, ans)
 	case StepPasskey:
 		return a.answerPasskey(ctx, svc, f, b, ans)
 	}
@@ -393,13 +393,14 @@ func (a *Accounts) repeat(ctx context.Context, svc *service.Service, f *flow, an
 }
 
 // answerPassword judges a password that is one of several proofs.
-func (a *Accounts) answerPassword(ctx context.Context, svc *service.Service, f *flow, b *body, ans *Answer) (*Step, error) {
+func (a *Accounts) answerPassword(ctx context.Context, svc *service.Service, f *flow, ans *Answer) (*Step, error) {
 	done, err := a.turns.take(ctx, f.Account)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	if b, err = a.read(ctx, svc, f.Account); err != nil { // as the try before left it
+	b, err := a.read(ctx, svc, f.Account) // as the try before left it
+	if err != nil {
 		return nil, err
 	}
 	dev, _ := proven(svc, f.Account, b, ans.Visitor.Devices, a.now())

@@ -217,7 +217,7 @@ func (d *decision) meet(v *Visitor, how entrance) (*device, secret.Text) {
 	value := newSecret()
 	sum := deviceHash(d.svc, d.key.ID, value)
 	if dev == nil {
-		if !how.quiet {
+		if !how.quiet && len(b.Devices) > 0 { // the first device of an account that was brought along is no news
 			d.tell(message.NewDevice, v, clip(v.Device, maxWords))
 		}
 		if len(b.Devices) >= maxDevices {

@@ -200,7 +200,7 @@ func send(v *visit, status int, body []byte) error {
 func (pg *page) problem(f *fault.Error) string {
 	key := "fault." + f.Code
 	if !pg.pages.words.has(key) {
-		key = "fault.other"
+		key = "fault.unknown"
 		if f.Kind == fault.Unavailable {
 			key = "fault.unavailable"
 		}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/countersign/countersign/internal/password"
+	"github.com/countersign/countersign/internal/secret"
+)
+
+// signInWords is everybody's password.
+const signInWords = "kelp roof lantern river"
+
+// measureSignIns measures sign-ins by password with the hash at full strength, each of another account, and beside them the hash alone: the difference is what
+// everything else costs.
+func measureSignIns(s *server, db, engine string, long time.Duration) error {
+	hasher := password.NewHasher(1)
+	hash, err := hasher.Hash(context.Background(), secret.NewText(signInWords))
+	if err != nil {
+		return err
+	}
+	alone, err := hashCost(hasher, hash, long)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-34s %10.0f %8s %8.2f %8s %10.4f\n", "the hash alone, one after the other", 1/alone, "", 1000*alone, "", 1000*alone)
+	people := int64(300 + 250*long.Seconds()) // more than can sign in
+	made, err := s.load(engine+" accounts", 64, time.Hour, func(i int64) request {
+		if i > people {
+			return request{}
+		}
+		return request{path: "/v1/accounts", body: fmt.Sprintf(`{"contacts":["s%d@mail.example"],"password_hash":%q}`, i, hash)}
+	}, nil)
+	if err != nil {
+		return err
+	}
+	made.print(1, 64)
+	for round, conns := range []int64{16, 64} {
+		stop, err := watch(db)
+		if err != nil {
+			return err
+		}
+		first := int64(round) * people / 2
+		l, err := s.load(engine+" sign-in", int(conns), long, func(i int64) request {
+			if i > people/2 {
+				return request{}
+			}
+			return request{
+				path: "/v1/flows/sign-in", body: fmt.Sprintf(`{"contact":"s%d@mail.example","password":%q}`, first+i, signInWords), want: `"session_token"`,
+			}
+		}, nil)
+		if err != nil {
+			return err
+		}
+		l.db, l.statements = stop(l.n)
+		l.print(1, int(conns))
+		fmt.Printf("%-34s %10s %8s %8s %8s %10.4f\n", "  everything but the hash", "", "", "", "", l.cpu/float64(l.n)*1000-1000*alone)
+	}
+	return nil
+}
+
+// hashCost is the seconds that one hash takes alone.
+func hashCost(h *password.Hasher, hash string, long time.Duration) (float64, error) {
+	began, n := time.Now(), 0
+	for time.Since(began) < long/2 {
+		right, _, err := h.Verify(context.Background(), hash, secret.NewText(signInWords))
+		if err != nil || !right {
+			return 0, fmt.Errorf("the hash is not what it should be: %w", err)
+		}
+		n++
+	}
+	return time.Since(began).Seconds() / float64(n), nil
+}
+
+// engineOf is the database's name in the table.
+func engineOf(db string) string {
+	engine, _, _ := strings.Cut(db, ":")
+	return engine
+}
