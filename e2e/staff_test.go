@@ -156,7 +156,9 @@ func TestRolesOfStaff(t *testing.T) {
 	sue.does("GET", at, nil, "signed_out", nil)
 	list, err := d.Staff(ctx)
 	must(t, err)
-	if len(list) != 3 || slices.ContainsFunc(list, func(s client.Staff) bool { return s.Account == sue.id || !s.TwoStep || strings.Contains(s.Contact, "@demo") && s.Contact[1:4] != "..." }) {
+	if len(list) != 3 || slices.ContainsFunc(list, func(s client.Staff) bool {
+		return s.Account == sue.id || !s.TwoStep || strings.Contains(s.Contact, "@demo") && s.Contact[1:4] != "..."
+	}) {
 		t.Fatalf("%+v", list)
 	}
 }
