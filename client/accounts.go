@@ -4,100 +4,124 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"time"
 )
 
-// Visitor is the person at the browser or app, as the application sees them.
-type Visitor struct {
-	IP        string   `json:"ip,omitempty"`
-	UserAgent string   `json:"user_agent,omitempty"`
-	Language  string   `json:"language,omitempty"`      // BCP 47
-	Devices   []string `json:"device_tokens,omitempty"` // what finished sign-ins left with this browser
-}
-
-// FlowRequest begins a flow or goes on with one; each wants some of these. Flow is that of the step before.
-type FlowRequest struct {
-	Flow     string          `json:"flow,omitempty"`
-	Contact  string          `json:"contact,omitempty"`
-	Password string          `json:"password,omitempty"`
-	Way      string          `json:"way,omitempty"`
-	Code     string          `json:"code,omitempty"`
-	Passkey  json.RawMessage `json:"passkey,omitempty"`
-	Trust    bool            `json:"trust_device,omitempty"`
-	Repeat   string          `json:"repeat_key,omitempty"` // a repeat with the same key is the same answer
-	Token    string          `json:"token,omitempty"`      // of a notice's link
-	Key      string          `json:"key,omitempty"`        // of a notice by text, with Contact
-	Name     string          `json:"name,omitempty"`
-	Visitor  Visitor         `json:"visitor,omitzero"`
-}
-
-// Step is where a flow stands: what the person has to do next.
-type Step struct {
-	Flow         string          `json:"flow"`
-	Kind         string          `json:"kind"`
-	Next         string          `json:"next"` // code, send, app, passkey, recovery_code, password, new_password, choose, wait or done
-	Way          *Way            `json:"way"`
-	Ways         []Way           `json:"ways"`
-	Verification *Verification   `json:"verification"`
-	Passkey      json.RawMessage `json:"passkey"`
-	Problem      *StepProblem    `json:"problem"` // nil: the last answer was right, or there was none
-	Setup        *struct {
-		Secret string `json:"secret"`
-		URI    string `json:"uri"`
-	} `json:"setup"`
-	Proven int       `json:"proven"`
-	Until  time.Time `json:"until"`
-	Done   *Done     `json:"done"`
-}
-
-// Way is a method that may be used now.
-type Way struct {
-	ID     string `json:"id"`
-	Method string `json:"method"`
-	Name   string `json:"name"`
-	To     string `json:"to"` // masked
-}
-
-// StepProblem says why an answer didn't do.
-type StepProblem struct {
-	Code      string `json:"code"`
-	Message   string `json:"message"`
-	TriesLeft int    `json:"tries_left"`
-}
-
-// Done is what a flow has reached.
-type Done struct {
-	Account       string   `json:"account"`
-	Session       string   `json:"session_token"` // the person is signed in
-	Device        string   `json:"device_token"`  // for their browser
-	RecoveryCodes []string `json:"recovery_codes"`
-	ID            string   `json:"id"` // of what was added
-}
-
 // Account is an account, contacts masked but for its owner.
 type Account struct {
-	ID         string `json:"id"`
-	Reference  string `json:"reference"`
-	State      string `json:"state"`
-	Role       string `json:"role"`
-	TwoStep    bool   `json:"two_step"`
-	MustTurnOn bool   `json:"must_turn_on"`
-	Contacts   []struct {
-		ID, Kind, Value, Masked string
-		Proven, Codes           bool
-	} `json:"contacts"`
-	Ways []Way `json:"ways"`
+	ID             string    `json:"id"`
+	Reference      string    `json:"reference"` // the application's own id
+	State          string    `json:"state"`     // open or locked
+	Role           string    `json:"role"`      // customer, operator, support or depot
+	CreatedAt      time.Time `json:"created_at"`
+	Locale         string    `json:"locale"`
+	TwoStep        bool      `json:"two_step"`
+	MustTurnOn     bool      `json:"must_turn_on"` // a second step is asked for, and there is none
+	PasswordSet    bool      `json:"password_set"`
+	PasswordAlone  bool      `json:"password_stands_alone"`
+	Contacts       []Contact `json:"contacts"`
+	Apps           []Thing   `json:"apps"`
+	Passkeys       []Thing   `json:"passkeys"`
+	RecoveryLeft   int       `json:"recovery_codes_left"`
+	Ways           []Way     `json:"ways"` // second steps, the default first
+	Devices        []Device  `json:"devices"`
+	Sessions       []Place   `json:"sessions"`
+	Undos          []Change  `json:"undos"`
+	Recovery       *Recovery `json:"recovery"`
+	FrozenUntil    time.Time `json:"changes_frozen_until"`
+	SteppedUpUntil time.Time `json:"stepped_up_until"`
+}
+
+// Contact is a contact of an account.
+type Contact struct {
+	ID          string    `json:"id"`
+	Kind        string    `json:"kind"`  // phone or email
+	Value       string    `json:"value"` // for its owner only
+	Masked      string    `json:"masked"`
+	Name        string    `json:"name"`
+	Proven      bool      `json:"proven"`
+	ConfirmedAt time.Time `json:"confirmed_at"`
+	Bounced     bool      `json:"bounced"`
+	Codes       bool      `json:"codes"` // it takes codes as a second step
+	CanCode     bool      `json:"can_take_codes"`
+}
+
+// Thing is an authenticator app or a passkey.
+type Thing struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	AddedAt time.Time `json:"added_at"`
+	UsedAt  time.Time `json:"used_at"`
+}
+
+// Device is a browser or app that has signed in.
+type Device struct {
+	ID           string    `json:"id"`
+	Name         string    `json:"name"`
+	Device       string    `json:"device"` // in words
+	Place        string    `json:"place"`
+	AddedAt      time.Time `json:"added_at"`
+	SeenAt       time.Time `json:"seen_at"`
+	TrustedUntil time.Time `json:"trusted_until"`
+	Current      bool      `json:"current"`
+}
+
+// Place is a place where somebody is signed in.
+type Place struct {
+	ID      string    `json:"id"`
+	Device  string    `json:"device"`
+	Place   string    `json:"place"`
+	Since   time.Time `json:"since"`
+	SeenAt  time.Time `json:"seen_at"`
+	Current bool      `json:"current"`
+}
+
+// Recovery is a recovery under way.
+type Recovery struct {
+	StartedAt    time.Time `json:"started_at"`
+	ReadyAt      time.Time `json:"ready_at"`
+	AgentsDecide bool      `json:"agents_decide"`
+	Approvals    int       `json:"approvals"`
+}
+
+// Activity is a page of an account's activity, the latest first.
+type Activity struct {
+	Entries []Entry `json:"entries"`
+	Before  uint32  `json:"before"` // for older ones; 0: there are none
+}
+
+// Entry is one line of an account's activity.
+type Entry struct {
+	ID       uint32    `json:"id"`
+	At       time.Time `json:"at"`
+	Kind     string    `json:"kind"`
+	Type     string    `json:"type"` // of an application's event
+	What     string    `json:"what"`
+	Device   string    `json:"device"`
+	Place    string    `json:"place"`
+	IP       string    `json:"ip"` // for its owner only
+	NotMe    bool      `json:"not_me"`
+	CanNotMe bool      `json:"can_be_marked"`
 }
 
 // NewAccount is an account that the application brings along: contacts that it has proven, and the hash of the password.
 type NewAccount struct {
-	Contacts     []string `json:"contacts"`
-	PasswordHash string   `json:"password_hash,omitempty"`
-	Locale       string   `json:"locale,omitempty"`
-	Reference    string   `json:"reference,omitempty"`
+	Contacts      []string `json:"contacts"`
+	DefaultRegion string   `json:"default_region,omitempty"` // of numbers without a country
+	PasswordHash  string   `json:"password_hash,omitempty"`
+	Locale        string   `json:"locale,omitempty"`
+	Reference     string   `json:"reference,omitempty"`
+}
+
+// AppEvent is what an application tells of an account.
+type AppEvent struct {
+	Type   string `json:"type"` // order, payment, address, ...
+	Text   string `json:"text"` // for the person, at most 200 characters
+	IP     string `json:"ip,omitempty"`
+	Device string `json:"device,omitempty"` // in words
+	Place  string `json:"place,omitempty"`  // in words; empty: found by IP
 }
 
 // Staff is somebody who works for the service.
@@ -109,70 +133,68 @@ type Staff struct {
 	TwoStep bool      `json:"two_step"`
 }
 
-// Flow begins a flow (sign-up, sign-in, forgot, ...) or goes on with one (look, choose, send, answer): step is the last part of the path. It is asked
-// once: what was lost on the way is looked at by "look", or repeated with Repeat.
-func (c *Client) Flow(ctx context.Context, step string, req FlowRequest) (*Step, error) {
-	return call[Step](ctx, c.asking(""), http.MethodPost, "/v1/flows/"+step, req, "")
-}
-
-// asking is a client that asks once, for a person's session if one is named.
-func (c *Client) asking(session string) *Client {
-	return &Client{HTTP: c.HTTP, Tries: 1, base: c.base, key: c.key, session: session}
-}
-
-// Session is the requests of a signed-in person.
-type Session struct{ c *Client }
-
-// Session makes requests for the person whose session token this is.
-func (c *Client) Session(token string) *Session { return &Session{c.asking(token)} }
-
-// Account is the person's account.
-func (s *Session) Account(ctx context.Context) (*Account, error) {
-	return call[Account](ctx, s.c, http.MethodGet, "/v1/session", nil, "")
-}
-
-// Begin begins a flow of a signed-in person: step-up, methods/app, methods/passkey, methods/codes, contacts, contacts/ID/confirm.
-// in is the body; see the reference.
-func (s *Session) Begin(ctx context.Context, path string, in any) (*Step, error) {
-	return call[Step](ctx, s.c, http.MethodPost, "/v1/session/"+path, in, "")
-}
-
-// Do changes something: two-step/off, password, sign-out, activity/ID/not-me, close. in is the body; nil: none.
-func (s *Session) Do(ctx context.Context, path string, in any) error {
-	_, err := call[json.RawMessage](ctx, s.c, http.MethodPost, "/v1/session/"+path, in, "")
-	return err
-}
-
-// Answer answers a flow of the signed-in person.
-func (s *Session) Answer(ctx context.Context, req FlowRequest) (*Step, error) {
-	return call[Step](ctx, s.c, http.MethodPost, "/v1/flows/answer", req, "")
-}
-
 // CreateAccount brings an account along. A contact that an account has is refused with contact_taken.
 func (c *Client) CreateAccount(ctx context.Context, n NewAccount) (*Account, error) {
-	return call[Account](ctx, c.asking(""), http.MethodPost, "/v1/accounts", n, "")
+	return call[Account](ctx, c.once(), http.MethodPost, "/v1/accounts", n, "")
 }
+
+// Account reads an account.
+func (c *Client) Account(ctx context.Context, id string) (*Account, error) {
+	return call[Account](ctx, c, http.MethodGet, accountPath(id, ""), nil, "")
+}
+
+func accountPath(id, more string) string { return "/v1/accounts/" + url.PathEscape(id) + more }
 
 // FindAccount is the account that signs in with exactly this contact. Its owner sees that the application looked.
 func (c *Client) FindAccount(ctx context.Context, contact string) (*Account, error) {
-	return call[Account](ctx, c.asking(""), http.MethodPost, "/v1/accounts/find", map[string]string{"contact": contact}, "")
+	return call[Account](ctx, c.once(), http.MethodPost, "/v1/accounts/find", map[string]string{"contact": contact}, "")
 }
 
-// AddActivity adds an event of the application to an account's activity and returns its entry. When its owner says that it wasn't they, the event
-// account.not_me carries the entry.
-func (c *Client) AddActivity(ctx context.Context, account, kind, text string) (uint32, error) {
+// LockAccount ends all sessions of an account and lets nobody in.
+func (c *Client) LockAccount(ctx context.Context, id string) error {
+	return c.onAccount(ctx, id, "/lock")
+}
+
+// UnlockAccount takes that back.
+func (c *Client) UnlockAccount(ctx context.Context, id string) error {
+	return c.onAccount(ctx, id, "/unlock")
+}
+
+// SignOutAccount ends all sessions of an account and the trust in its devices.
+func (c *Client) SignOutAccount(ctx context.Context, id string) error {
+	return c.onAccount(ctx, id, "/sign-out")
+}
+
+// CloseAccount closes an account and forgets it at once.
+func (c *Client) CloseAccount(ctx context.Context, id string) error {
+	return c.onAccount(ctx, id, "/close")
+}
+
+func (c *Client) onAccount(ctx context.Context, id, what string) error {
+	_, err := call[nothing](ctx, c, http.MethodPost, accountPath(id, what), nil, "")
+	return err
+}
+
+// AddActivity adds an event of the application to an account's activity and returns its entry. When its owner says that it wasn't they,
+// the event account.not_me carries the entry.
+func (c *Client) AddActivity(ctx context.Context, id string, e AppEvent) (uint32, error) {
 	out, err := call[struct {
 		Entry uint32 `json:"entry"`
-	}](ctx, c.asking(""), http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/activity", map[string]string{"type": kind, "text": text}, "")
+	}](ctx, c.once(), http.MethodPost, accountPath(id, "/activity"), e, "")
 	if err != nil {
 		return 0, err
 	}
 	return out.Entry, nil
 }
 
+// AccountActivity lists an account's activity, the latest first; before is that of the page before, 0 for the first.
+func (c *Client) AccountActivity(ctx context.Context, id string, before uint32) (*Activity, error) {
+	return call[Activity](ctx, c, http.MethodGet, accountPath(id, "/activity"+from(before)), nil, "")
+}
+
 // InviteStaff invites somebody as operator, support or depot: they set their password by "forgot password", then a second step.
 func (c *Client) InviteStaff(ctx context.Context, contact, role string) (*Staff, error) {
-	return call[Staff](ctx, c.asking(""), http.MethodPost, "/v1/staff", map[string]string{"contact": contact, "role": role}, "")
+	return call[Staff](ctx, c.once(), http.MethodPost, "/v1/staff", map[string]string{"contact": contact, "role": role}, "")
 }
 
 // Staff lists who works for the service.
@@ -188,6 +210,6 @@ func (c *Client) Staff(ctx context.Context) ([]Staff, error) {
 
 // RemoveStaff removes somebody; their account is closed.
 func (c *Client) RemoveStaff(ctx context.Context, account string) error {
-	_, err := call[json.RawMessage](ctx, c, http.MethodDelete, "/v1/staff/"+url.PathEscape(account), nil, "")
+	_, err := call[nothing](ctx, c, http.MethodDelete, "/v1/staff/"+url.PathEscape(account), nil, "")
 	return err
 }

@@ -113,6 +113,8 @@ type Event struct {
 	Type         string    `json:"type"`
 	At           time.Time `json:"at"`
 	Verification string    `json:"verification"`
+	Account      string    `json:"account"` // of account.*
+	Entry        uint32    `json:"entry"`   // of the account's activity; of account.not_me: the one that was marked
 }
 
 // Problem is the server's refusal (RFC 9457). Compare Code.

@@ -67,7 +67,7 @@ func TestAccountsByAPI(t *testing.T) {
 			t.Fatalf("%+v", a)
 		}
 
-		s, err = person.Begin(ctx, "methods/app", map[string]any{"name": "My phone", "turn_on": true})
+		s, err = person.AddApp(ctx, "My phone", true, v)
 		must(t, err)
 		secret, err := otp.ParseSecret(s.Setup.Secret)
 		must(t, err)
@@ -88,46 +88,36 @@ func TestAccountsByAPI(t *testing.T) {
 		s, err = c.Flow(ctx, "answer", client.FlowRequest{Flow: s.Flow, Code: app(time.Now().Add(30 * time.Second)), Visitor: v})
 		again := answered(t, s, err).Done
 
-		entry, err := c.AddActivity(ctx, a.ID, "order", "Order 1182, EUR 39.99")
+		entry, err := c.AddActivity(ctx, a.ID, client.AppEvent{Type: "order", Text: "Order 1182, EUR 39.99"})
 		must(t, err)
 		second := c.Session(again.Session)
-		must(t, second.Do(ctx, "activity/"+itoa(entry)+"/not-me", map[string]any{}))
+		must(t, second.NotMe(ctx, entry, v))
 		if _, err := person.Account(ctx); problemCode(err) != "signed_out" {
 			t.Fatalf("another session goes on: %v", err)
 		}
-		heard(t, url, key, a.ID, entry)
-		must(t, second.Do(ctx, "sign-out", nil))
-		if err := second.Do(ctx, "two-step/off", nil); problemCode(err) != "signed_out" {
+		heard(t, c, a.ID, entry)
+		must(t, second.SignOut(ctx, "", v))
+		if err := second.TurnOff(ctx, v); problemCode(err) != "signed_out" {
 			t.Fatal(err)
 		}
 	})
 }
 
-func itoa(n uint32) string { b, _ := json.Marshal(n); return string(b) }
-
 // heard waits until the feed says that an entry of an account was marked.
-func heard(t *testing.T, url, key, account string, entry uint32) {
+func heard(t *testing.T, c *client.Client, account string, entry uint32) {
 	t.Helper()
 	for after, deadline := int64(0), time.Now().Add(20*time.Second); time.Now().Before(deadline); {
-		var page struct {
-			Events []struct {
-				Type, Account string
-				Entry         uint32
-			}
-			Next int64
-		}
-		get(t, url+"/v1/events?wait=5&after="+string(must2(json.Marshal(after))), key, nil, &page)
-		for _, e := range page.Events {
+		events, next, err := c.Events(t.Context(), after, 5*time.Second)
+		must(t, err)
+		for _, e := range events {
 			if e.Type == "account.not_me" && e.Account == account && e.Entry == entry {
 				return
 			}
 		}
-		after = page.Next
+		after = next
 	}
 	t.Fatal("the application hears nothing")
 }
-
-func must2(b []byte, _ error) []byte { return b }
 
 // get makes a request as a program does, with headers in pairs.
 func get(t *testing.T, url, key string, headers []string, out any) int {
@@ -217,7 +207,7 @@ func TestImportAndStaffByCommand(t *testing.T) {
 	if status := ask(t, "POST", url+"/v1/support/find", "", find, headers(), nil); status != 403 {
 		t.Fatalf("without a second step: %d", status)
 	}
-	s, err = sue.Begin(t.Context(), "methods/app", map[string]any{"turn_on": true})
+	s, err = sue.AddApp(t.Context(), "", true, client.Visitor{})
 	must(t, err)
 	secret, err := otp.ParseSecret(s.Setup.Secret)
 	must(t, err)

@@ -10,11 +10,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/message/httpsms"
+	"github.com/countersign/countersign/internal/otp"
 )
 
 // blocks are the pieces of a Markdown file that are marked as language.
@@ -32,16 +35,21 @@ func blocks(t *testing.T, file, language string) []string {
 	return out
 }
 
-// The README's walk-through, to the letter but for the port: its first command, then curl with what that printed.
-func TestTheReadmesWalkThrough(t *testing.T) {
-	t.Parallel()
+// guide is the true program as `dev` starts it, for somebody who follows a guide to the letter.
+type guide struct {
+	*program
+	url, key string
+}
+
+func newGuide(t *testing.T) *guide {
+	t.Helper()
 	p := newProgram(t, "sqlite:"+filepath.Join(t.TempDir(), "unused.db"), newGateway(t))
 	cmd := exec.Command(p.path, "dev", "--listen", "127.0.0.1:0")
 	cmd.Env, cmd.Dir = p.env, t.TempDir()
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
-	defer stopAll(t, []*exec.Cmd{cmd})
+	t.Cleanup(func() { stopAll(t, []*exec.Cmd{cmd}) })
 	var url, key string
 	lines := bufio.NewScanner(out)
 	for (url == "" || key == "") && lines.Scan() {
@@ -61,18 +69,37 @@ func TestTheReadmesWalkThrough(t *testing.T) {
 	if url == "" || key == "" {
 		t.Fatalf("dev printed no address or no key (%q, %q)", url, key)
 	}
-	run := func(script string, env ...string) map[string]any {
-		t.Helper()
-		c := exec.Command("bash", "-euc", strings.ReplaceAll(script, "http://localhost:8080", url))
-		c.Env = append(p.env, env...)
-		out, err := c.Output()
-		must(t, err)
-		var answer map[string]any
-		if err := json.Unmarshal(out, &answer); err != nil {
-			t.Fatalf("%s\nprints %s", script, out)
-		}
-		return answer
+	return &guide{p, url, key}
+}
+
+// do runs a piece of a guide and returns what it prints.
+func (g *guide) do(script string, env ...string) string {
+	g.t.Helper()
+	c := exec.Command("bash", "-euc", strings.ReplaceAll(script, "http://localhost:8080", g.url))
+	c.Env = append(append(slices.Clone(g.env), "KEY="+g.key, "PATH="+filepath.Dir(g.path)+":"+os.Getenv("PATH")), env...)
+	c.Dir = filepath.Dir(g.path)
+	out, err := c.Output()
+	if err != nil {
+		g.t.Fatalf("%s\n%v\n%s", script, err, out)
 	}
+	return string(out)
+}
+
+// asks runs a call of a guide and returns its answer.
+func (g *guide) asks(script string, env ...string) map[string]any {
+	g.t.Helper()
+	out := g.do(script, env...)
+	var answer map[string]any
+	if err := json.Unmarshal([]byte(out), &answer); err != nil {
+		g.t.Fatalf("%s\nprints %s", script, out)
+	}
+	return answer
+}
+
+// The README's walk-through, to the letter but for the port: its first command, then curl with what that printed.
+func TestTheReadmesWalkThrough(t *testing.T) {
+	t.Parallel()
+	g := newGuide(t)
 	var curls []string
 	for _, b := range blocks(t, "README.md", "sh") {
 		if strings.HasPrefix(b, "curl") {
@@ -82,25 +109,100 @@ func TestTheReadmesWalkThrough(t *testing.T) {
 	if len(curls) != 2 {
 		t.Fatalf("the README has %d calls", len(curls))
 	}
-	begun := run(curls[0], "KEY="+key)
+	begun := g.asks(curls[0])
 	id, _ := begun["id"].(string)
-	l := await(t, url, 1)
+	l := await(t, g.url, 1)
 	typed := strings.ReplaceAll(curls[1], "123 456", l.Code[:3]+" "+l.Code[3:])
 	if typed == curls[1] {
 		t.Fatal("the README's check has no code to replace")
 	}
-	if first := run(typed, "KEY="+key, "ID="+id); first["approved"] != true {
+	if first := g.asks(typed, "ID="+id); first["approved"] != true {
 		t.Fatalf("the README's check: %v", first)
 	}
-	if second := run(typed, "KEY="+key, "ID="+id); second["approved"] == true || second["result"] != "already_used" {
+	if second := g.asks(typed, "ID="+id); second["approved"] == true || second["result"] != "already_used" {
 		t.Fatalf("the second time: %v", second)
 	}
 	for _, path := range []string{"/docs", "/openapi.json", "/inbox"} {
-		res, err := http.Get(url + path)
+		res, err := http.Get(g.url + path)
 		must(t, err)
 		must(t, res.Body.Close())
 		if res.StatusCode != http.StatusOK {
 			t.Errorf("%s, which the README names: %d", path, res.StatusCode)
+		}
+	}
+}
+
+// The guide for applications, to the letter but for the port, the codes and what the answers before had given.
+func TestTheGuideToAccounts(t *testing.T) {
+	t.Parallel()
+	g := newGuide(t)
+	pieces := blocks(t, "docs/accounts.md", "sh")
+	env := map[string]string{}
+	var secret []byte
+	var steps []string
+	apps := 0
+	for _, piece := range pieces {
+		if !strings.HasPrefix(piece, "curl") {
+			continue
+		}
+		if strings.Contains(piece, "123 456") {
+			code := await(t, g.url, 1).Code
+			piece = strings.ReplaceAll(piece, "123 456", code[:3]+" "+code[3:])
+		}
+		if strings.Contains(piece, "654 321") { // the app's clock runs ahead, so that nobody has to wait for its next code
+			code := (&otp.TOTP{Secret: secret}).At(time.Now().Add(time.Duration(apps) * 30 * time.Second)).Reveal()
+			piece = strings.ReplaceAll(piece, "654 321", code[:3]+" "+code[3:])
+			apps++
+		}
+		var set []string
+		for name, value := range env {
+			set = append(set, name+"="+value)
+		}
+		answer := g.asks(piece, set...)
+		if answer["problem"] != nil || answer["code"] != nil {
+			t.Fatalf("%s\nis answered with %v", piece, answer)
+		}
+		if flow, ok := answer["flow"].(string); ok {
+			env["FLOW"] = flow
+		}
+		done, _ := answer["done"].(map[string]any)
+		for name, field := range map[string]string{"SESSION": "session_token", "DEVICE": "device_token"} {
+			if value, ok := done[field].(string); ok {
+				env[name] = value
+			}
+		}
+		if setup, ok := answer["setup"].(map[string]any); ok {
+			var err error
+			secret, err = otp.ParseSecret(setup["secret"].(string))
+			must(t, err)
+		}
+		next, _ := answer["next"].(string)
+		steps = append(steps, next)
+	}
+	if got := strings.Join(steps, " "); got != "code done  app done app done app done" {
+		t.Errorf("the guide's steps: %s", got)
+	}
+	must(t, os.WriteFile(filepath.Join(filepath.Dir(g.path), "accounts.jsonl"), []byte(blocks(t, "docs/accounts.md", "json")[0]), 0o600))
+	for _, piece := range pieces {
+		switch {
+		case strings.Contains(piece, "account import"):
+			if out := g.do(piece); !strings.HasPrefix(out, "2 made, 0 there already, 0 failed") {
+				t.Errorf("%s\nprints %s", piece, out)
+			}
+		case strings.Contains(piece, "staff invite"):
+			if out := g.do(piece); !strings.Contains(out, "support") || strings.Contains(out, "sue@") {
+				t.Errorf("%s\nprints %s", piece, out)
+			}
+		}
+	}
+	// What the guide names is there.
+	text, err := os.ReadFile(filepath.Join("..", "docs", "accounts.md"))
+	must(t, err)
+	var doc struct{ Paths map[string]any }
+	get(t, g.url+"/openapi.json", "", nil, &doc)
+	for _, m := range regexp.MustCompile("`(?:GET|POST|PATCH|DELETE) (/v1/[a-z0-9/{}-]+)").FindAllStringSubmatch(string(text), -1) {
+		if doc.Paths[strings.TrimSuffix(m[1], "/")] == nil {
+			t.Errorf("the guide names %s, which isn't there", m[1])
 		}
 	}
 }

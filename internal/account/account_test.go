@@ -466,6 +466,55 @@ func TestNobodyLearnsWhoExists(t *testing.T) {
 	})
 }
 
+// A provider's receipt comes only for a message that was sent, so whoever has proven nothing isn't shown it.
+// Keeps: S16
+func TestReceiptsTellNobodyWhoExists(t *testing.T) {
+	t.Parallel()
+	w := sqliteWorld(t, nil)
+	b := w.signUp(ann)
+	v := w.browser().visitor()
+	status := func(s *account.Step, err error, delivered bool) verification.MessageStatus {
+		t.Helper()
+		must(t, err)
+		var ref message.Ref
+		for _, m := range w.post.sent {
+			if m.Notice == nil {
+				ref = m.Ref
+			}
+		}
+		must(t, w.engine.Receive(t.Context(), ref, message.Receipt{Provider: "gw", Reference: "r", Delivered: delivered, Outcome: message.Unreachable}))
+		s, err = w.accounts.Look(t.Context(), w.svc, s.Flow)
+		must(t, err)
+		if m := s.Code.Messages[0]; !m.ReceiptAt.IsZero() && m.Status == verification.Sent {
+			t.Fatalf("%+v", m)
+		}
+		return s.Code.Messages[0].Status
+	}
+	forgotten := func() (*account.Step, error) {
+		s, err := w.accounts.Forgot(t.Context(), w.svc, to(t, ann), v)
+		must(t, err)
+		return w.accounts.Send(t.Context(), w.svc, s.Flow, "", v)
+	}
+	for _, delivered := range []bool{true, false} {
+		if s, err := forgotten(); status(s, err, delivered) != verification.Sent {
+			t.Errorf("a forgotten password shows whether a message was delivered (%v)", delivered)
+		}
+	}
+	s, err := w.accounts.SignUp(t.Context(), w.svc, to(t, "new@mail.example"), secret.NewText(long), v)
+	if status(s, err, true) != verification.Sent {
+		t.Error("a sign-up shows that a message was delivered")
+	}
+	s, err = w.accounts.SignUp(t.Context(), w.svc, to(t, "gone@mail.example"), secret.NewText(long), v)
+	if status(s, err, false) != verification.Undelivered {
+		t.Error("a sign-up doesn't show that a message can't be delivered")
+	}
+	b.addPhone(phone, true)
+	w.pass(time.Minute)
+	if s, err := b.signIn(); status(s, err, true) != verification.Delivered {
+		t.Error("after the right password a delivered message isn't shown as such")
+	}
+}
+
 // Strangers who use up their tries don't keep the owner's device out, and are told the same of a contact nobody has.
 // Keeps: S17
 func TestStrangersCantLockTheOwnerOut(t *testing.T) {

@@ -32,7 +32,7 @@ func (a *Accounts) Close(ctx context.Context, s *Signed, v *Visitor) error {
 
 // CloseFor closes an account for the application and forgets it at once. Its contacts are told.
 //
-// Faults: NotFound, Unavailable.
+// Faults: NotFound, Forbidden (staff_account), Unavailable.
 func (a *Accounts) CloseFor(ctx context.Context, svc *service.Service, id ledger.ID, by By) error {
 	b, err := a.read(ctx, svc, id)
 	if err != nil {
@@ -43,6 +43,9 @@ func (a *Accounts) CloseFor(ctx context.Context, svc *service.Service, id ledger
 		return err
 	}
 	err = a.existing(ctx, svc, id, keys, func(d *decision) error {
+		if err := by.touch(d.b); err != nil {
+			return err
+		}
 		d.tell(message.AccountClosed, nil, "")
 		d.b.State, d.b.ClosedAt, d.b.Undos = Closed, d.at-undoLife, nil
 		d.note(entry{Kind: ActClosed, What: by.Name}, nil)

@@ -5,6 +5,7 @@ package account
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"time"
 
 	"github.com/countersign/countersign/internal/contact"
@@ -257,7 +258,7 @@ func (a *Accounts) step(ctx context.Context, svc *service.Service, f *flow, b *b
 		if err != nil {
 			return nil, err
 		}
-		s.Code = view
+		s.Code = f.withoutReceipts(view)
 	case s.Next == StepPasskey:
 		if err := a.challenge(svc, f, b, s); err != nil {
 			return nil, err
@@ -272,6 +273,24 @@ func (a *Accounts) step(ctx context.Context, svc *service.Service, f *flow, b *b
 	}
 	s.Flow = seal(svc, f)
 	return s, nil
+}
+
+// withoutReceipts leaves out what only a provider can tell of a message: for a contact that isn't what the flow is for, none was sent, and
+// whoever has proven nothing would learn that. That the message of a sign-up couldn't be delivered is told: such a contact is nobody's.
+func (f *flow) withoutReceipts(v *verification.View) *verification.View {
+	if f.Kind != FlowSignUp && f.Kind != FlowForgot && f.Kind != FlowRecover {
+		return v
+	}
+	c := *v
+	c.Messages = slices.Clone(v.Messages)
+	for i := range c.Messages {
+		m := &c.Messages[i]
+		if m.ReceiptAt.IsZero() || m.Status == verification.Undelivered && f.Kind == FlowSignUp {
+			continue
+		}
+		m.Status, m.ReceiptAt = verification.Sent, time.Time{}
+	}
+	return &c
 }
 
 // next is what the flow asks for, its way being what it is.

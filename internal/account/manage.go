@@ -19,7 +19,19 @@ import (
 // By is who acts on somebody else's account: an application's key or a member of staff. The account's owner sees it.
 type By struct {
 	Name string // "api:ID of the key" or "staff:acc_..."
-	Role Role
+	Role Role   // of an API key: Operator, if it may manage the service
+}
+
+// errStaff keeps whoever may look after customers from doing so to those who could stop them.
+var errStaff = fault.New(fault.Forbidden, "staff_account",
+	"This account belongs to staff: only an operator, or an API key with the scope manage, may look at it or change it.")
+
+// touch refuses staff's accounts to everybody but operators.
+func (by By) touch(b *body) error {
+	if b.Role != Customer && by.Role != Operator {
+		return errStaff
+	}
+	return nil
 }
 
 // StaffMember is somebody who works for a service, in the list of them.
@@ -116,7 +128,7 @@ func (a *Accounts) Get(ctx context.Context, svc *service.Service, id ledger.ID) 
 
 // Find returns the account that signs in with exactly this contact. That somebody looked is part of its activity.
 //
-// Faults: NotFound, Unavailable.
+// Faults: NotFound, Forbidden (staff_account), Unavailable.
 func (a *Accounts) Find(ctx context.Context, svc *service.Service, named contact.Contact, by By) (*View, error) {
 	who, err := a.find(ctx, svc, named)
 	if err != nil {
@@ -132,6 +144,9 @@ func (a *Accounts) Find(ctx context.Context, svc *service.Service, named contact
 func (a *Accounts) Seen(ctx context.Context, svc *service.Service, id ledger.ID, by By) (*View, error) {
 	var v *View
 	err := a.existing(ctx, svc, id, nil, func(d *decision) error {
+		if err := by.touch(d.b); err != nil {
+			return err
+		}
 		d.note(entry{Kind: ActLookedAt, What: by.Name}, nil)
 		v = viewOf(svc, id, d.b, nil, moment(d.at), false)
 		return nil
@@ -141,11 +156,11 @@ func (a *Accounts) Seen(ctx context.Context, svc *service.Service, id ledger.ID,
 
 // SetState locks or unlocks an account. A locked one has no sessions and lets nobody in.
 //
-// Faults: NotFound, Unavailable.
+// Faults: NotFound, Forbidden (staff_account), Unavailable.
 func (a *Accounts) SetState(ctx context.Context, svc *service.Service, id ledger.ID, to State, by By) error {
 	return a.existing(ctx, svc, id, nil, func(d *decision) error {
-		if d.b.State == to {
-			return nil
+		if err := by.touch(d.b); err != nil || d.b.State == to {
+			return err
 		}
 		act := ActUnlocked
 		if to == Locked {
@@ -160,9 +175,12 @@ func (a *Accounts) SetState(ctx context.Context, svc *service.Service, id ledger
 
 // SignOutAll ends all sessions of an account and the trust in its devices.
 //
-// Faults: NotFound, Unavailable.
+// Faults: NotFound, Forbidden (staff_account), Unavailable.
 func (a *Accounts) SignOutAll(ctx context.Context, svc *service.Service, id ledger.ID, by By) error {
 	return a.existing(ctx, svc, id, nil, func(d *decision) error {
+		if err := by.touch(d.b); err != nil {
+			return err
+		}
 		d.b.Sessions = nil
 		for i := range d.b.Devices {
 			d.b.Devices[i].Trusted = 0
@@ -225,11 +243,14 @@ func (a *Accounts) StartRecovery(ctx context.Context, staff *Signed, id ledger.I
 		return err
 	}
 	return a.existing(ctx, staff.Service, id, nil, func(d *decision) error {
+		if err := staff.by().touch(d.b); err != nil {
+			return err
+		}
 		if d.b.Run != nil {
 			return fault.New(fault.Conflict, "recovery_under_way", "A recovery is under way already.")
 		}
 		d.startRun(&recoveryRun{ReadyAt: d.at + aloneWait, Alone: true, Agents: []ledger.ID{staff.ID}}, &Visitor{})
-		d.note(entry{Kind: ActLookedAt, What: staff.name()}, nil)
+		d.note(entry{Kind: ActLookedAt, What: staff.by().Name}, nil)
 		return nil
 	})
 }
@@ -242,6 +263,9 @@ func (a *Accounts) ApproveRecovery(ctx context.Context, staff *Signed, id ledger
 		return err
 	}
 	return a.existing(ctx, staff.Service, id, nil, func(d *decision) error {
+		if err := staff.by().touch(d.b); err != nil {
+			return err
+		}
 		if d.b.Run == nil || !d.b.Run.Alone {
 			return fault.New(fault.Conflict, "no_recovery", "There is no recovery that agents decide.")
 		}
@@ -249,7 +273,7 @@ func (a *Accounts) ApproveRecovery(ctx context.Context, staff *Signed, id ledger
 			return fault.New(fault.Conflict, "second_agent_needed", "Another agent has to approve it: nobody decides alone, nor for themselves.")
 		}
 		d.b.Run.Agents = append(d.b.Run.Agents, staff.ID)
-		d.note(entry{Kind: ActLookedAt, What: staff.name()}, nil)
+		d.note(entry{Kind: ActLookedAt, What: staff.by().Name}, nil)
 		return nil
 	})
 }
@@ -262,7 +286,7 @@ func (s *Signed) may(roles ...Role) error {
 	return nil
 }
 
-func (s *Signed) name() string { return "staff:" + FormatID(s.ID) }
+func (s *Signed) by() By { return By{Name: "staff:" + FormatID(s.ID), Role: s.b.Role} }
 
 // Staff is who a signed-in member of staff is to others, if one of the roles.
 //
@@ -271,5 +295,5 @@ func (s *Signed) Staff(roles ...Role) (By, error) {
 	if err := s.may(roles...); err != nil {
 		return By{}, err
 	}
-	return By{Name: s.name(), Role: s.b.Role}, nil
+	return s.by(), nil
 }

@@ -45,7 +45,10 @@ func (a *Accounts) Session(ctx context.Context, svc *service.Service, token stri
 		err := a.existing(ctx, svc, p.account, nil, func(d *decision) error {
 			for i := range d.b.Sessions {
 				if d.b.Sessions[i].ID == id {
-					d.b.Sessions[i].SeenAt, d.b.Sessions[i].Place = d.at, clip(v.Place, maxWords)
+					d.b.Sessions[i].SeenAt = d.at
+					if v.Place != "" {
+						d.b.Sessions[i].Place = clip(v.Place, maxWords)
+					}
 				}
 			}
 			return nil

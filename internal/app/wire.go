@@ -96,7 +96,7 @@ func (a *App) handler(proxies []netip.Prefix) (http.Handler, error) {
 	api := httpx.NewMux(a.opt.Log, time.Now, httpx.WriteProblem)
 	surface := &jsonapi.API{
 		Engine: a.engine, Accounts: a.accounts, Registry: a.registry, Store: a.store, Gateways: a.gateways, Inbound: a.inbound, Region: a.opt.Config.Get("default-region"),
-		Now: a.ledger.Now, Ready: a.dispatcher.Running, Done: a.stopping,
+		Places: a.places, Now: a.ledger.Now, Ready: a.dispatcher.Running, Done: a.stopping,
 	}
 	surface.Mount(api)
 	mux := http.NewServeMux()

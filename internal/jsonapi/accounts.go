@@ -34,6 +34,7 @@ func accountRoutes() []route {
 		{"POST", "/v1/flows/forgot", byKey, verify, "A new password; nothing is sent yet", NamedBody{}, Step{}, 200, (*API).forgot},
 		{"POST", "/v1/flows/recover", byKey, verify, "Get back into an account; nothing is sent yet", NamedBody{}, Step{}, 200, (*API).recover},
 		{"POST", "/v1/flows/recover-alone", byKey, verify, "Recover with the one proof that there is: a week, and two agents decide", FlowBody{}, Step{}, 200, (*API).recoverAlone},
+		{"POST", "/v1/flows/link", byKey, verify, "What the token of a notice would undo or stop; nothing is changed", LinkBody{}, Change{}, 200, (*API).lookLink},
 		{"POST", "/v1/flows/undo", byKey, verify, "Undo a change by the token of its notice; it freezes further changes", LinkBody{}, Step{}, 200, (*API).undo},
 		{"POST", "/v1/flows/stop", byKey, verify, "Stop a recovery by the token of its notice", LinkBody{}, nil, 204, (*API).stop},
 		{"POST", "/v1/flows/look", byKey, verify, "Where a flow stands", FlowBody{}, Step{}, 200, (*API).flowLook},
@@ -42,6 +43,7 @@ func accountRoutes() []route {
 		{"POST", "/v1/flows/answer", byKey, verify, "Judge what the person gave; of a signed-in person's flow with their session", AnswerBody{}, Step{}, 200, (*API).flowAnswer},
 
 		{"GET", "/v1/session", byPerson, verify, "The account of the signed-in person", nil, Account{}, 200, (*API).session},
+		{"PATCH", "/v1/session", byPerson, verify, "Choose the language of messages and pages", LocaleBody{}, nil, 204, (*API).setLocale},
 		{"POST", "/v1/session/step-up", byPerson, verify, "Prove anew who it is, before a sensitive change", ByBody{}, Step{}, 200, (*API).stepUp},
 		{"POST", "/v1/session/sign-out", byPerson, verify, "Sign out here, at another place, or everywhere else", ByBody{}, nil, 204, (*API).signOut},
 		{"GET", "/v1/session/activity", byPerson, verify, "The person's activity", nil, Activity{}, 200, (*API).ownActivity},
@@ -50,16 +52,17 @@ func accountRoutes() []route {
 		{"POST", "/v1/session/methods/passkey", byPerson, verify, "Add a passkey or security key", MethodBody{}, Step{}, 200, (*API).addPasskey},
 		{"POST", "/v1/session/methods/codes", byPerson, verify, "Take codes at a contact as a second step", MethodBody{}, Step{}, 200, (*API).addCodes},
 		{"PATCH", "/v1/session/methods/{id}", byPerson, verify, "Rename a method, contact or device, or ask for a way first", ChangeMethodBody{}, nil, 204, (*API).changeMethod},
-		{"DELETE", "/v1/session/methods/{id}", byPerson, verify, "Remove a method or a contact", nil, nil, 204, (*API).removeMethod},
+		{"DELETE", "/v1/session/methods/{id}", byPerson, verify, "Remove a method or a contact", ByBody{}, nil, 204, (*API).removeMethod},
 		{"POST", "/v1/session/methods/{id}/stop", byPerson, verify, "Take no more codes at a contact", ByBody{}, nil, 204, (*API).stopCodes},
 		{"POST", "/v1/session/two-step/off", byPerson, verify, "Turn two-step verification off", ByBody{}, nil, 204, (*API).turnOff},
 		{"POST", "/v1/session/recovery-codes", byPerson, verify, "New recovery codes", ByBody{}, RecoveryCodes{}, 200, (*API).recoveryCodes},
 		{"POST", "/v1/session/password", byPerson, verify, "A new password; other sessions end", PasswordBody{}, nil, 204, (*API).changePassword},
 		{"POST", "/v1/session/contacts", byPerson, verify, "Add a contact; nothing is sent yet", AddContactBody{}, Step{}, 200, (*API).addContact},
 		{"POST", "/v1/session/contacts/{id}/confirm", byPerson, verify, "Prove again that a contact is theirs", ByBody{}, Step{}, 200, (*API).confirmContact},
-		{"DELETE", "/v1/session/devices/{id}", byPerson, verify, "Forget a device; all: every other", nil, nil, 204, (*API).revokeDevice},
+		{"DELETE", "/v1/session/contacts/{id}", byPerson, verify, "Remove a contact", ByBody{}, nil, 204, (*API).removeMethod},
+		{"DELETE", "/v1/session/devices/{id}", byPerson, verify, "Forget a device; all: every other", ByBody{}, nil, 204, (*API).revokeDevice},
 		{"POST", "/v1/session/recovery/stop", byPerson, verify, "Stop a recovery of the account", ByBody{}, nil, 204, (*API).stopOwn},
-		{"GET", "/v1/session/export", byPerson, verify, "Everything that is kept of the person", nil, nil, 200, (*API).export},
+		{"GET", "/v1/session/export", byPerson, verify, "Everything that is kept of the person", nil, Export{}, 200, (*API).export},
 		{"POST", "/v1/session/close", byPerson, verify, "Close the account; it can be undone for 72 hours", ByBody{}, nil, 204, (*API).closeOwn},
 
 		{"POST", "/v1/accounts", byKey, own, "Bring an account along, with the hash of its password", NewAccountBody{}, Account{}, 201, (*API).createAccount},
@@ -75,13 +78,22 @@ func accountRoutes() []route {
 		{"GET", "/v1/staff", byKey, manage, "Who works for the service", nil, StaffList{}, 200, (*API).staff},
 		{"POST", "/v1/staff", byKey, manage, "Invite somebody: they set their password by forgot, then a second step", StaffBody{}, Staff{}, 201, (*API).invite},
 		{"DELETE", "/v1/staff/{id}", byKey, manage, "Remove somebody from the staff; their account is closed", nil, nil, 204, (*API).dismiss},
+	}
+}
+
+// supportRoutes are those of staff, who show their own session instead of an API key.
+func supportRoutes() []route {
+	return []route{
 		{"POST", "/v1/support/find", byStaff, nil, "The account that signs in with exactly this contact; its owner sees the look", FindBody{}, Account{}, 200, (*API).staffFind},
 		{"GET", "/v1/support/accounts/{id}", byStaff, nil, "An account; its owner sees the look", nil, Account{}, 200, (*API).staffLook},
 		{"GET", "/v1/support/accounts/{id}/activity", byStaff, nil, "Its activity", nil, Activity{}, 200, (*API).staffActivity},
 		{"POST", "/v1/support/accounts/{id}/lock", byStaff, nil, "Lock", nil, nil, 204, (*API).staffLock},
 		{"POST", "/v1/support/accounts/{id}/unlock", byStaff, nil, "Unlock", nil, nil, 204, (*API).staffUnlock},
 		{"POST", "/v1/support/accounts/{id}/recovery", byStaff, nil, "Start a recovery: a week, and a second agent has to approve it", nil, nil, 204, (*API).startRecovery},
-		{"POST", "/v1/support/accounts/{id}/recovery/approve", byStaff, nil, "Approve a recovery", nil, nil, 204, (*API).approveRecovery},
+		{"POST", "/v1/support/accounts/{id}/recovery/approve", byStaff, nil, "Approve a recovery that agents decide; two of them have to", nil, nil, 204, (*API).approveRecovery},
+		{"GET", "/v1/support/staff", byStaff, nil, "Who works for the service; for operators", nil, StaffList{}, 200, (*API).staffStaff},
+		{"POST", "/v1/support/staff", byStaff, nil, "Invite somebody; for operators", StaffBody{}, Staff{}, 201, (*API).staffInvite},
+		{"DELETE", "/v1/support/staff/{id}", byStaff, nil, "Remove somebody from the staff; for operators, and nobody removes themselves", nil, nil, 204, (*API).staffDismiss},
 	}
 }
 
@@ -102,7 +114,7 @@ func (a *API) byStaff(c *call) error {
 const maxVisitorText = 400
 
 // visitor is the person as the application sees them.
-func visitor(v Visitor) (*account.Visitor, error) {
+func (a *API) visitor(v Visitor) (*account.Visitor, error) {
 	for name, s := range map[string]string{"ip": v.IP, "user_agent": v.UserAgent, "device": v.Device, "place": v.Place, "language": v.Language} {
 		if len(s) > maxVisitorText {
 			return nil, fault.New(fault.Invalid, "visitor_too_long", fmt.Sprintf("Each text of visitor may have at most %d bytes.", maxVisitorText)).WithField("visitor." + name)
@@ -115,6 +127,9 @@ func visitor(v Visitor) (*account.Visitor, error) {
 	if out.Device == "" && v.UserAgent != "" {
 		out.Device = place.Device(v.UserAgent)
 	}
+	if out.Place == "" {
+		out.Place = a.Places.Find(v.IP, v.Language).String()
+	}
 	return out, nil
 }
 
@@ -123,7 +138,7 @@ func (a *API) begins(c *call, in any, named func() (text, region string), who fu
 	if _, err := httpx.ReadJSON(c.Exchange, in); err != nil {
 		return err
 	}
-	v, err := visitor(who())
+	v, err := a.visitor(who())
 	if err != nil {
 		return err
 	}
@@ -150,6 +165,9 @@ func (a *API) signIn(c *call) error {
 	var in SignInBody
 	return a.begins(c, &in, func() (string, string) { return in.Contact, in.DefaultRegion }, func() Visitor { return in.Visitor },
 		func(ctx context.Context, to contact.Contact, v *account.Visitor) (*account.Step, error) {
+			if in.Password == "" { // a mistake of the application, and no guess
+				return nil, fault.New(fault.Invalid, "password_missing", "Give what the person typed as password.").WithField("password")
+			}
 			return a.Accounts.SignIn(ctx, c.svc, to, secret.NewText(in.Password), v)
 		})
 }
@@ -190,7 +208,7 @@ func (a *API) onFlow(c *call, on func(in *FlowBody, v *account.Visitor) (*accoun
 	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
 		return err
 	}
-	v, err := visitor(in.Visitor)
+	v, err := a.visitor(in.Visitor)
 	if err != nil {
 		return err
 	}
@@ -227,12 +245,20 @@ func (a *API) flowAnswer(c *call) error {
 	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
 		return err
 	}
-	v, err := visitor(in.Visitor)
+	v, err := a.visitor(in.Visitor)
 	if err != nil {
 		return err
 	}
+	if in.Code == "" && in.Password == "" && in.Passkey == nil {
+		return fault.New(fault.Invalid, "answer_missing", "Give what the person typed as code or password, or the browser's answer as passkey.").WithField("code")
+	}
 	if len(in.Repeat) > 255 {
 		return fault.New(fault.Invalid, "invalid_repeat_key", "repeat_key may have at most 255 bytes.").WithField("repeat_key")
+	}
+	if in.Repeat == "" {
+		if in.Repeat, err = repeatKey(c); err != nil {
+			return err
+		}
 	}
 	s, err := a.Accounts.Answer(c.context(), c.svc, in.Flow, &account.Answer{
 		Typed: in.Code, Password: secret.NewText(in.Password), Passkey: in.Passkey, Trust: in.Trust, Key: in.Repeat,
@@ -243,8 +269,11 @@ func (a *API) flowAnswer(c *call) error {
 
 // token is the token of a link, or the one that the key of a text stands for.
 func (a *API) token(c *call, in *LinkBody, v *account.Visitor) (string, error) {
-	if in.Token != "" {
+	switch {
+	case in.Token != "":
 		return in.Token, nil
+	case in.Contact == "" || in.Key == "":
+		return "", fault.New(fault.Invalid, "token_missing", "Give the token of the notice's link, or the contact that got a text and the key in it.").WithField("token")
 	}
 	to, err := a.contact(in.Contact, in.DefaultRegion, "contact")
 	if err != nil {
@@ -259,7 +288,7 @@ func (a *API) onLink(c *call, on func(token string, v *account.Visitor) error) e
 	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
 		return err
 	}
-	v, err := visitor(in.Visitor)
+	v, err := a.visitor(in.Visitor)
 	if err != nil {
 		return err
 	}
@@ -268,6 +297,16 @@ func (a *API) onLink(c *call, on func(token string, v *account.Visitor) error) e
 		return err
 	}
 	return on(token, v)
+}
+
+func (a *API) lookLink(c *call) error {
+	return a.onLink(c, func(token string, _ *account.Visitor) error {
+		ch, err := a.Accounts.LookLink(c.context(), c.svc, token)
+		if err != nil {
+			return err
+		}
+		return write(c, 200, change(*ch))
+	})
 }
 
 func (a *API) undo(c *call) error {
@@ -366,10 +405,17 @@ func before(c *call) (uint32, error) {
 	return uint32(n), nil
 }
 
-func activity(entries []account.Entry, more bool) Activity {
+// activity shows a page of it. Addresses are for the account's owner only.
+func activity(entries []account.Entry, more, own bool) Activity {
 	out := Activity{Entries: []Entry{}}
 	for _, e := range entries {
-		out.Entries = append(out.Entries, Entry{e.ID, e.At, e.Kind.String(), e.Type, e.What, e.Device, e.Place, e.NotMe, e.CanNotMe})
+		one := Entry{
+			ID: e.ID, At: e.At, Kind: e.Kind.String(), Type: e.Type, What: e.What, Device: e.Device, Place: e.Place, NotMe: e.NotMe, CanNotMe: e.CanNotMe,
+		}
+		if own {
+			one.IP = e.IP
+		}
+		out.Entries = append(out.Entries, one)
 	}
 	if more && len(entries) > 0 {
 		out.Before = entries[len(entries)-1].ID

@@ -140,18 +140,22 @@ type Account struct {
 	CreatedAt      time.Time `json:"created_at"`
 	Locale         string    `json:"locale,omitempty"`
 	TwoStep        bool      `json:"two_step"`
+	TwoStepAt      time.Time `json:"two_step_since,omitzero"`
 	MustTurnOn     bool      `json:"must_turn_on,omitzero" doc:"A second step is asked for, and there is none."`
 	PasswordSet    bool      `json:"password_set"`
 	PasswordAt     time.Time `json:"password_changed_at,omitzero"`
+	PasswordAlone  bool      `json:"password_stands_alone" doc:"It is long enough without a second step; otherwise that can't be turned off."`
 	Contacts       []Contact `json:"contacts"`
 	Apps           []Thing   `json:"apps"`
 	Passkeys       []Thing   `json:"passkeys"`
 	RecoveryLeft   int       `json:"recovery_codes_left"`
+	RecoveryAt     time.Time `json:"recovery_codes_made_at,omitzero"`
 	Ways           []Way     `json:"ways" doc:"Second steps, the default first."`
 	Devices        []Device  `json:"devices"`
 	Sessions       []Session `json:"sessions"`
 	Undos          []Change  `json:"undos" doc:"Changes that can still be undone."`
 	Recovery       *Recovery `json:"recovery,omitempty"`
+	FrozenUntil    time.Time `json:"changes_frozen_until,omitzero" doc:"An undo is under way: until it is settled nothing sensitive can be changed."`
 	SteppedUpUntil time.Time `json:"stepped_up_until,omitzero" doc:"Until when this session may make sensitive changes."`
 }
 
@@ -162,10 +166,13 @@ type Contact struct {
 	Value       string    `json:"value,omitempty" doc:"For its owner only."`
 	Masked      string    `json:"masked"`
 	Name        string    `json:"name,omitempty"`
+	AddedAt     time.Time `json:"added_at,omitzero"`
 	Proven      bool      `json:"proven"`
 	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`
 	Bounced     bool      `json:"bounced,omitzero"`
 	Codes       bool      `json:"codes" doc:"It takes codes as a second step."`
+	CanCode     bool      `json:"can_take_codes" doc:"The service would count that."`
+	UsedAt      time.Time `json:"used_at,omitzero" doc:"As a second step."`
 }
 
 // Thing is an authenticator app or a passkey.
@@ -182,6 +189,7 @@ type Device struct {
 	Name         string    `json:"name,omitempty"`
 	Device       string    `json:"device" doc:"In words."`
 	Place        string    `json:"place,omitempty"`
+	AddedAt      time.Time `json:"added_at"`
 	SeenAt       time.Time `json:"seen_at"`
 	TrustedUntil time.Time `json:"trusted_until,omitzero"`
 	Current      bool      `json:"current,omitzero"`
@@ -194,6 +202,7 @@ type Session struct {
 	Place   string    `json:"place,omitempty"`
 	Since   time.Time `json:"since"`
 	SeenAt  time.Time `json:"seen_at"`
+	Second  bool      `json:"second_step,omitzero" doc:"One was passed in it."`
 	Current bool      `json:"current,omitzero"`
 }
 
@@ -215,13 +224,25 @@ type Activity struct {
 type Entry struct {
 	ID       uint32    `json:"id"`
 	At       time.Time `json:"at"`
-	Kind     string    `json:"kind"`
+	Kind     string    `json:"kind" doc:"sign_in, sign_in_failed, second_step_failed, password_changed, looked_at, application, ...; the events feed has them as account.KIND."`
 	Type     string    `json:"type,omitempty" doc:"Of an application's event."`
 	What     string    `json:"what,omitempty"`
 	Device   string    `json:"device,omitempty"`
 	Place    string    `json:"place,omitempty"`
+	IP       string    `json:"ip,omitempty" doc:"For the account's owner only."`
 	NotMe    bool      `json:"not_me,omitzero" doc:"Its owner said that it wasn't they."`
 	CanNotMe bool      `json:"can_be_marked,omitzero"`
+}
+
+// Export is everything that is kept of a person, but for secrets.
+type Export struct {
+	Account  Account `json:"account"`
+	Activity []Entry `json:"activity"`
+}
+
+// LocaleBody chooses a language.
+type LocaleBody struct {
+	Locale string `json:"locale" doc:"One that is spoken here, such as en, de or zh-Hans."`
 }
 
 // MethodBody begins a method.
@@ -265,10 +286,11 @@ type RecoveryCodes struct {
 
 // NewAccountBody brings an account along.
 type NewAccountBody struct {
-	Contacts     []string `json:"contacts" doc:"That you have proven: 1 to 8."`
-	PasswordHash string   `json:"password_hash,omitempty" doc:"argon2id, bcrypt, scrypt or PBKDF2 in their usual text forms; it is made stronger at the next sign-in."`
-	Locale       string   `json:"locale,omitempty"`
-	Reference    string   `json:"reference,omitempty" doc:"Your own id of the person, at most 100 bytes."`
+	Contacts      []string `json:"contacts" doc:"That you have proven: 1 to 8."`
+	DefaultRegion string   `json:"default_region,omitempty" doc:"Country of numbers without one, such as DE."`
+	PasswordHash  string   `json:"password_hash,omitempty" doc:"argon2id, bcrypt, scrypt or PBKDF2 in their usual text forms; it is made stronger at the next sign-in."`
+	Locale        string   `json:"locale,omitempty"`
+	Reference     string   `json:"reference,omitempty" doc:"Your own id of the person, at most 100 bytes."`
 }
 
 // FindBody names a contact exactly.
@@ -293,8 +315,9 @@ type Appended struct {
 
 // StaffBody invites somebody who works for the service.
 type StaffBody struct {
-	Contact string `json:"contact"`
-	Role    string `json:"role" enum:"operator,support,depot"`
+	Contact       string `json:"contact" doc:"They prove it themselves, by forgot."`
+	DefaultRegion string `json:"default_region,omitempty"`
+	Role          string `json:"role" enum:"operator,support,depot"`
 }
 
 // StaffList is who works for the service.

@@ -9,6 +9,7 @@ package jsonapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/place"
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/verification"
@@ -73,6 +75,7 @@ type API struct {
 	Gateways map[string]Gateway                                  // by name
 	Inbound  func(ctx context.Context, in message.Inbound) error // does what a text asks for that somebody sent to us
 	Region   string                                              // of numbers that come without a country
+	Places   *place.Finder                                       // of visitors whose place the application doesn't name
 	Now      func() time.Time
 	Ready    func() bool
 	Done     <-chan struct{} // closed when the server stops: ends what waits
@@ -114,7 +117,7 @@ type route struct {
 }
 
 // routes is the whole API.
-func routes() []route { return append(verificationRoutes(), accountRoutes()...) }
+func routes() []route { return slices.Concat(verificationRoutes(), accountRoutes(), supportRoutes()) }
 
 func verificationRoutes() []route {
 	verify := []service.Scope{service.ScopeVerify}
@@ -210,15 +213,27 @@ func (a *API) byFlow(c *call, flow string) error {
 
 // idempotency reads the Idempotency-Key of a request.
 func idempotency(c *call, route string, body []byte) (verification.Idempotency, error) {
-	values := c.Request.Header.Values("Idempotency-Key")
-	if len(values) == 0 || c.key == nil {
+	if c.key == nil {
 		return verification.Idempotency{}, nil
+	}
+	key, err := repeatKey(c)
+	if err != nil || key == "" {
+		return verification.Idempotency{}, err
+	}
+	return verification.Idempotency{APIKey: c.key.ID, Route: route, Key: key, Body: canonical(c.Request.URL.Path, body)}, nil
+}
+
+// repeatKey is the text of the header Idempotency-Key; empty: there is none.
+func repeatKey(c *call) (string, error) {
+	values := c.Request.Header.Values("Idempotency-Key")
+	if len(values) == 0 {
+		return "", nil
 	}
 	key := values[0]
 	if len(values) > 1 || len(key) < 1 || len(key) > 255 || strings.ContainsFunc(key, func(r rune) bool { return r < '!' || r > '~' }) {
-		return verification.Idempotency{}, fault.New(fault.Invalid, "invalid_idempotency_key", "Idempotency-Key must be one header of 1 to 255 printable ASCII characters without spaces.").WithField("Idempotency-Key")
+		return "", fault.New(fault.Invalid, "invalid_idempotency_key", "Idempotency-Key must be one header of 1 to 255 printable ASCII characters without spaces.").WithField("Idempotency-Key")
 	}
-	return verification.Idempotency{APIKey: c.key.ID, Route: route, Key: key, Body: canonical(c.Request.URL.Path, body)}, nil
+	return key, nil
 }
 
 func (a *API) contact(text, region, field string) (contact.Contact, error) {

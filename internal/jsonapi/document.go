@@ -25,7 +25,7 @@ func describe() *huma.OpenAPI {
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "Countersign", Version: "1", Description: "Two-step verification that you run yourself. Errors are problem documents (RFC 9457) with stable codes; " +
-			"an Idempotency-Key on POST gives the same answer for 24 hours."},
+			"where a request names it, an Idempotency-Key gives the same answer again."},
 		Components: &huma.Components{Schemas: registry, SecuritySchemes: map[string]*huma.SecurityScheme{
 			"key":     {Type: "http", Scheme: "bearer", Description: "An API key."},
 			"flow":    {Type: "http", Scheme: "flow", Description: "The flow secret of this verification, with the header Countersign-Service."},
@@ -56,12 +56,21 @@ func describe() *huma.OpenAPI {
 			}
 		}
 		if r.in != nil {
-			op.RequestBody = &huma.RequestBody{Required: r.path != "/v1/verifications/{id}/messages" && r.access != byPerson, Content: content(registry, r.in, op.OperationID+"-body")}
+			op.RequestBody = &huma.RequestBody{Required: !optional(r.in), Content: content(registry, r.in, op.OperationID+"-body")}
 		}
 		op.Parameters = parameters(&r)
 		doc.AddOperation(op)
 	}
 	return doc
+}
+
+// optional tells whether a body may be left out: where it says at most who asks, or what has a default.
+func optional(body any) bool {
+	switch body.(type) {
+	case ByBody, MethodBody, ResendBody:
+		return true
+	}
+	return false
 }
 
 // content describes a body: a picture or JSON.
@@ -88,7 +97,13 @@ func parameters(r *route) []*huma.Param {
 			out = append(out, &huma.Param{Name: strings.Trim(part, "{}"), In: "path", Required: true, Schema: text})
 		}
 	}
+	if r.access == byStaff {
+		out = append(out, &huma.Param{Name: "Countersign-Service", In: "header", Required: true, Schema: text, Description: "The slug of the service."})
+	}
 	switch {
+	case r.path == "/v1/flows/answer":
+		out = append(out, &huma.Param{Name: sessionHeader, In: "header", Schema: text, Description: "The person's session: for the flows that begin below /v1/session."},
+			&huma.Param{Name: "Idempotency-Key", In: "header", Schema: text, Description: "The same as repeat_key."})
 	case r.path == "/v1/events":
 		out = append(out, &huma.Param{Name: "after", In: "query", Schema: number, Description: "The cursor: next of the page before."},
 			&huma.Param{Name: "limit", In: "query", Schema: number, Description: "1 to 500; 100 if left out."},

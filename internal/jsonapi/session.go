@@ -12,13 +12,13 @@ import (
 )
 
 // with reads a body that may be left out, and the visitor in it.
-func with(c *call, in any, who func() Visitor) (*account.Visitor, error) {
+func (a *API) with(c *call, in any, who func() Visitor) (*account.Visitor, error) {
 	if c.Request.ContentLength != 0 {
 		if _, err := httpx.ReadJSON(c.Exchange, in); err != nil {
 			return nil, err
 		}
 	}
-	return visitor(who())
+	return a.visitor(who())
 }
 
 func (a *API) session(c *call) error { return write(c, 200, shownAccount(a.Accounts.View(c.who))) }
@@ -26,7 +26,7 @@ func (a *API) session(c *call) error { return write(c, 200, shownAccount(a.Accou
 // asked is for requests whose body says at most who asks.
 func (a *API) asked(c *call, on func(in *ByBody, v *account.Visitor) error) error {
 	var in ByBody
-	v, err := with(c, &in, func() Visitor { return in.Visitor })
+	v, err := a.with(c, &in, func() Visitor { return in.Visitor })
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (a *API) ownActivity(c *call) error {
 	if err != nil {
 		return err
 	}
-	return write(c, 200, activity(entries, more))
+	return write(c, 200, activity(entries, more, true))
 }
 
 func (a *API) notMe(c *call) error {
@@ -74,7 +74,7 @@ func (a *API) notMe(c *call) error {
 // method reads what begins a method.
 func (a *API) method(c *call, begin func(in *MethodBody, v *account.Visitor) (*account.Step, error)) error {
 	var in MethodBody
-	v, err := with(c, &in, func() Visitor { return in.Visitor })
+	v, err := a.with(c, &in, func() Visitor { return in.Visitor })
 	if err != nil {
 		return err
 	}
@@ -117,8 +117,18 @@ func (a *API) changeMethod(c *call) error {
 	return nothing(c, nil)
 }
 
+func (a *API) setLocale(c *call) error {
+	var in LocaleBody
+	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
+		return err
+	}
+	return nothing(c, a.Accounts.SetLocale(c.context(), c.who, in.Locale))
+}
+
 func (a *API) removeMethod(c *call) error {
-	return nothing(c, a.Accounts.Remove(c.context(), c.who, c.Request.PathValue("id"), &account.Visitor{}))
+	return a.asks(c, func(_ *ByBody, v *account.Visitor) error {
+		return a.Accounts.Remove(c.context(), c.who, c.Request.PathValue("id"), v)
+	})
 }
 
 func (a *API) stopCodes(c *call) error {
@@ -143,7 +153,7 @@ func (a *API) recoveryCodes(c *call) error {
 
 func (a *API) changePassword(c *call) error {
 	var in PasswordBody
-	v, err := with(c, &in, func() Visitor { return in.Visitor })
+	v, err := a.with(c, &in, func() Visitor { return in.Visitor })
 	if err != nil {
 		return err
 	}
@@ -152,7 +162,7 @@ func (a *API) changePassword(c *call) error {
 
 func (a *API) addContact(c *call) error {
 	var in AddContactBody
-	v, err := with(c, &in, func() Visitor { return in.Visitor })
+	v, err := a.with(c, &in, func() Visitor { return in.Visitor })
 	if err != nil {
 		return err
 	}
@@ -172,7 +182,9 @@ func (a *API) confirmContact(c *call) error {
 }
 
 func (a *API) revokeDevice(c *call) error {
-	return nothing(c, a.Accounts.RevokeDevice(c.context(), c.who, c.Request.PathValue("id"), &account.Visitor{}))
+	return a.asks(c, func(_ *ByBody, v *account.Visitor) error {
+		return a.Accounts.RevokeDevice(c.context(), c.who, c.Request.PathValue("id"), v)
+	})
 }
 
 func (a *API) stopOwn(c *call) error {
@@ -184,10 +196,7 @@ func (a *API) export(c *call) error {
 	if err != nil {
 		return err
 	}
-	return write(c, 200, struct {
-		Account  Account `json:"account"`
-		Activity []Entry `json:"activity"`
-	}{shownAccount(e.Account), activity(e.Activity, false).Entries})
+	return write(c, 200, Export{shownAccount(e.Account), activity(e.Activity, false, true).Entries})
 }
 
 func (a *API) closeOwn(c *call) error {
@@ -198,18 +207,21 @@ func (a *API) closeOwn(c *call) error {
 func shownAccount(v *account.View) Account {
 	out := Account{
 		ID: v.ID, Reference: v.Reference, State: v.State.String(), Role: v.Role.String(), CreatedAt: v.CreatedAt, Locale: v.Locale, TwoStep: v.TwoStep,
-		MustTurnOn: v.MustTurnOn, PasswordSet: v.Password.Set, PasswordAt: v.Password.ChangedAt, Contacts: []Contact{}, Apps: things(v.Apps),
-		Passkeys: things(v.Passkeys), RecoveryLeft: v.RecoveryLeft, Ways: ways(v.Ways), Devices: []Device{}, Sessions: []Session{}, Undos: []Change{},
-		SteppedUpUntil: v.SteppedUntil,
+		TwoStepAt: v.TwoStepAt, MustTurnOn: v.MustTurnOn, PasswordSet: v.Password.Set, PasswordAt: v.Password.ChangedAt, PasswordAlone: v.Password.Alone, Contacts: []Contact{}, Apps: things(v.Apps),
+		Passkeys: things(v.Passkeys), RecoveryLeft: v.RecoveryLeft, RecoveryAt: v.RecoveryMadeAt, Ways: ways(v.Ways), Devices: []Device{}, Sessions: []Session{}, Undos: []Change{},
+		FrozenUntil: v.FrozenUntil, SteppedUpUntil: v.SteppedUntil,
 	}
 	for _, k := range v.Contacts {
-		out.Contacts = append(out.Contacts, Contact{k.ID, k.Kind.String(), k.Value, k.Masked, k.Name, k.Proven, k.ConfirmedAt, k.Bounced, k.Codes})
+		out.Contacts = append(out.Contacts, Contact{
+			ID: k.ID, Kind: k.Kind.String(), Value: k.Value, Masked: k.Masked, Name: k.Name, AddedAt: k.AddedAt, Proven: k.Proven, ConfirmedAt: k.ConfirmedAt,
+			Bounced: k.Bounced, Codes: k.Codes, CanCode: k.CanCode, UsedAt: k.UsedAt,
+		})
 	}
 	for _, d := range v.Devices {
-		out.Devices = append(out.Devices, Device{d.ID, d.Name, d.Words, d.Place, d.SeenAt, d.TrustedUntil, d.Current})
+		out.Devices = append(out.Devices, Device{d.ID, d.Name, d.Words, d.Place, d.AddedAt, d.SeenAt, d.TrustedUntil, d.Current})
 	}
 	for _, s := range v.Sessions {
-		out.Sessions = append(out.Sessions, Session{s.ID, s.Words, s.Place, s.AddedAt, s.SeenAt, s.Current})
+		out.Sessions = append(out.Sessions, Session{s.ID, s.Words, s.Place, s.AddedAt, s.SeenAt, s.Second, s.Current})
 	}
 	for _, u := range v.Undos {
 		out.Undos = append(out.Undos, change(u))

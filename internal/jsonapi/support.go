@@ -3,6 +3,7 @@
 package jsonapi
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/countersign/countersign/internal/account"
@@ -10,10 +11,17 @@ import (
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/ledger"
+	"github.com/countersign/countersign/internal/service"
 )
 
 // byApplication is who an API key is to an account's owner.
-func (c *call) byApplication() account.By { return account.By{Name: "api:" + c.key.ID} }
+func (c *call) byApplication() account.By {
+	by := account.By{Name: "api:" + c.key.ID}
+	if c.key.Has(service.ScopeManage) {
+		by.Role = account.Operator
+	}
+	return by
+}
 
 func (a *API) createAccount(c *call) error {
 	var in NewAccountBody
@@ -22,7 +30,7 @@ func (a *API) createAccount(c *call) error {
 	}
 	n := account.NewAccount{PasswordHash: in.PasswordHash, Locale: in.Locale, Reference: in.Reference}
 	for i, text := range in.Contacts {
-		to, err := a.contact(text, "", fmt.Sprintf("contacts[%d]", i))
+		to, err := a.contact(text, in.DefaultRegion, fmt.Sprintf("contacts[%d]", i))
 		if err != nil {
 			return err
 		}
@@ -50,12 +58,21 @@ func onAccount(c *call, fn func(id ledger.ID) error) error {
 
 func (a *API) account(c *call) error {
 	return onAccount(c, func(id ledger.ID) error {
-		v, err := a.Accounts.Get(c.context(), c.svc, id)
+		v, err := a.look(c, id)
 		if err != nil {
 			return err
 		}
 		return write(c, 200, shownAccount(v))
 	})
+}
+
+// look is what a key reads of an account. With one of the application's own that is everyday business; with one for support alone
+// somebody looks, and the account's owner sees it.
+func (a *API) look(c *call, id ledger.ID) (*account.View, error) {
+	if c.key.Has(service.ScopeAccount) {
+		return a.Accounts.Get(c.context(), c.svc, id)
+	}
+	return a.Accounts.Seen(c.context(), c.svc, id, c.byApplication())
 }
 
 // found reads a contact and writes the account that signs in with it.
@@ -98,22 +115,35 @@ func (a *API) closeFor(c *call) error {
 
 func (a *API) activityOf(c *call) error {
 	return onAccount(c, func(id ledger.ID) error {
-		from, err := before(c)
-		if err != nil {
+		if _, err := a.look(c, id); err != nil {
 			return err
 		}
-		entries, more, err := a.Accounts.ActivityOf(c.context(), c.svc, id, from)
-		if err != nil {
-			return err
-		}
-		return write(c, 200, activity(entries, more))
+		return a.writeActivity(c, id)
 	})
+}
+
+func (a *API) writeActivity(c *call, id ledger.ID) error {
+	from, err := before(c)
+	if err != nil {
+		return err
+	}
+	entries, more, err := a.Accounts.ActivityOf(c.context(), c.svc, id, from)
+	if err != nil {
+		return err
+	}
+	return write(c, 200, activity(entries, more, false))
 }
 
 func (a *API) appendActivity(c *call) error {
 	var in AppendBody
 	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
 		return err
+	}
+	if _, err := a.visitor(Visitor{IP: in.IP, Device: in.Device, Place: in.Place}); err != nil {
+		return fault.New(fault.Invalid, "text_too_long", fmt.Sprintf("ip, device and place may have at most %d bytes.", maxVisitorText))
+	}
+	if in.Place == "" {
+		in.Place = a.Places.Find(in.IP, c.svc.Locale).String()
 	}
 	return onAccount(c, func(id ledger.ID) error {
 		n, err := a.Accounts.AppendActivity(c.context(), c.svc, id, account.AppEvent(in))
@@ -132,15 +162,21 @@ func (a *API) staff(c *call) error {
 	out := StaffList{Staff: []Staff{}}
 	for _, m := range list {
 		one := Staff{Account: account.FormatID(m.Account), Role: m.Role.String(), Since: m.Since}
-		if v, err := a.Accounts.Get(c.context(), c.svc, m.Account); err == nil {
+		v, err := a.Accounts.Get(c.context(), c.svc, m.Account)
+		switch {
+		case err == nil && len(v.Contacts) > 0:
 			one.Contact, one.TwoStep = v.Contacts[0].Masked, v.TwoStep
+		case err != nil && fault.As(err).Kind != fault.NotFound: // closed by its owner: it is on the list until somebody removes it
+			return err
 		}
 		out.Staff = append(out.Staff, one)
 	}
 	return write(c, 200, out)
 }
 
-func (a *API) invite(c *call) error {
+func (a *API) invite(c *call) error { return a.inviteBy(c, c.byApplication()) }
+
+func (a *API) inviteBy(c *call, by account.By) error {
 	var in StaffBody
 	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
 		return err
@@ -149,35 +185,40 @@ func (a *API) invite(c *call) error {
 	if err != nil {
 		return err
 	}
-	to, err := a.contact(in.Contact, "", "contact")
+	to, err := a.contact(in.Contact, in.DefaultRegion, "contact")
 	if err != nil {
 		return err
 	}
-	id, err := a.Accounts.Create(c.context(), c.svc, account.NewAccount{Contacts: []contact.Contact{to}, Role: role}, c.byApplication())
+	id, err := a.Accounts.Create(c.context(), c.svc, account.NewAccount{Contacts: []contact.Contact{to}, Role: role}, by)
 	if err != nil {
 		return err
 	}
 	m := account.StaffMember{Service: c.svc.ID, Account: id, Role: role, Since: a.Now()}
 	if err := a.Store.AddStaff(c.context(), m); err != nil {
-		return err
+		// Nobody has a role without being on the list. Where this fails, too, the contact is taken and its account can be removed by its id.
+		return errors.Join(err, a.Accounts.CloseFor(c.context(), c.svc, id, by))
 	}
 	return write(c, 201, Staff{Account: account.FormatID(id), Role: role.String(), Since: m.Since, Contact: to.MaskedShort()})
 }
 
-func (a *API) dismiss(c *call) error {
+func (a *API) dismiss(c *call) error { return a.dismissBy(c, c.byApplication()) }
+
+func (a *API) dismissBy(c *call, by account.By) error {
 	return onAccount(c, func(id ledger.ID) error {
-		was, err := a.Store.RemoveStaff(c.context(), c.svc.ID, id)
+		listed, err := a.Store.RemoveStaff(c.context(), c.svc.ID, id)
 		if err != nil {
 			return err
 		}
-		if !was {
-			return fault.New(fault.NotFound, "not_staff", "This account is none of the service's staff.")
-		}
-		err = a.Accounts.CloseFor(c.context(), c.svc, id, c.byApplication())
-		if err != nil && fault.As(err).Kind != fault.NotFound { // closed by its owner before
+		v, err := a.Accounts.Get(c.context(), c.svc, id)
+		switch {
+		case err != nil && fault.As(err).Kind != fault.NotFound:
 			return err
+		case err == nil && v.Role != account.Customer:
+			return nothing(c, a.Accounts.CloseFor(c.context(), c.svc, id, by))
+		case listed: // closed by its owner before
+			return nothing(c, nil)
 		}
-		return nothing(c, nil)
+		return fault.New(fault.NotFound, "not_staff", "This account is none of the service's staff.")
 	})
 }
 
@@ -212,7 +253,7 @@ func (a *API) staffActivity(c *call) error {
 			if _, err := a.Accounts.Seen(c.context(), c.svc, id, by); err != nil {
 				return err
 			}
-			return a.activityOf(c)
+			return a.writeActivity(c, id)
 		})
 	})
 }
@@ -227,6 +268,34 @@ func (a *API) staffUnlock(c *call) error {
 
 func (a *API) startRecovery(c *call) error {
 	return onAccount(c, func(id ledger.ID) error { return nothing(c, a.Accounts.StartRecovery(c.context(), c.who, id)) })
+}
+
+func (a *API) staffStaff(c *call) error {
+	return a.onOperator(c, func(account.By) error { return a.staff(c) })
+}
+
+func (a *API) staffInvite(c *call) error {
+	return a.onOperator(c, func(by account.By) error { return a.inviteBy(c, by) })
+}
+
+func (a *API) staffDismiss(c *call) error {
+	return a.onOperator(c, func(by account.By) error {
+		return onAccount(c, func(id ledger.ID) error {
+			if id == c.who.ID {
+				return fault.New(fault.Conflict, "not_oneself", "Nobody removes themselves: ask another operator, or use an API key that may manage the service.")
+			}
+			return a.dismissBy(c, by)
+		})
+	})
+}
+
+// onOperator runs fn for operators who have passed a second step.
+func (a *API) onOperator(c *call, fn func(by account.By) error) error {
+	by, err := c.who.Staff(account.Operator)
+	if err != nil {
+		return err
+	}
+	return fn(by)
 }
 
 func (a *API) approveRecovery(c *call) error {
