@@ -18,11 +18,12 @@ import (
 // words are the sentences of all pages in all languages. Sentences stay whole, because languages order words differently; what
 // depends on a number has a form for each of the language's plural categories (CLDR), as key.one, key.other, ...
 type words struct {
-	byTag map[string]map[string]string
+	byTag    map[string]map[string]string
+	reviewed map[string]bool // by a native speaker
 }
 
 func readWords() (*words, error) {
-	w := &words{byTag: map[string]map[string]string{}}
+	w := &words{byTag: map[string]map[string]string{}, reviewed: map[string]bool{}}
 	for _, l := range locale.All() {
 		content, err := files.ReadFile("catalog/" + l.Tag + ".json")
 		if err != nil {
@@ -32,6 +33,8 @@ func readWords() (*words, error) {
 		if err := json.Unmarshal(content, &all); err != nil {
 			return nil, fmt.Errorf("web: words of %s: %w", l.Tag, err)
 		}
+		w.reviewed[l.Tag] = all["reviewed"] == "yes"
+		delete(all, "reviewed")
 		w.byTag[l.Tag] = all
 	}
 	return w, nil
