@@ -260,6 +260,7 @@ func TestBadAccountRequests(t *testing.T) {
 	t.Parallel()
 	url, key := start(t, "sqlite:"+filepath.Join(t.TempDir(), "e2e.db"))
 	long := strings.Repeat("x", 500)
+	const none = "/v1/accounts/acc_00000000000000000000000000000000"
 	for _, c := range []struct {
 		method, path string
 		body         any
@@ -276,6 +277,22 @@ func TestBadAccountRequests(t *testing.T) {
 		{"POST", "/v1/flows/look", map[string]any{"flow": ""}, 409, "flow_ended"},
 		{"POST", "/v1/flows/undo", map[string]any{"token": "undo_abc"}, 409, "link_ended"},
 		{"POST", "/v1/flows/stop", map[string]any{"contact": "ann@mail.example", "key": "AAAA"}, 409, "link_ended"},
+		{"POST", "/v1/flows/sign-in", map[string]any{"contact": "ann@mail.example"}, 400, "password_missing"},
+		{"POST", "/v1/flows/sign-up-passkey", map[string]any{"contact": "ann@mail.example"}, 400, "unknown_field"},
+		{"POST", "/v1/flows/answer", map[string]any{"flow": "flow_abc"}, 400, "answer_missing"},
+		{"POST", "/v1/flows/answer", map[string]any{"flow": "flow_abc", "code": "1", "repeat_key": long}, 400, "invalid_repeat_key"},
+		{"POST", "/v1/flows/link", map[string]any{"contact": "ann@mail.example"}, 400, "token_missing"},
+		{"POST", "/v1/flows/forgot", map[string]any{"contact": "ann@mail.example", "visitor": map[string]any{"device_tokens": strings.Split(long[:9], "")}}, 400, "too_many_devices"},
+		{"PATCH", "/v1/session", map[string]any{"locale": "de"}, 401, "signed_out"},
+		{"GET", none + "/activity?before=x", nil, 400, "invalid_before"},
+		{"POST", none + "/activity", map[string]any{"type": "An order", "text": "x"}, 400, "invalid_type"},
+		{"POST", none + "/activity", map[string]any{"type": "order", "text": long}, 400, "invalid_text"},
+		{"POST", none + "/activity", map[string]any{"type": "order", "text": "x", "ip": long}, 400, "text_too_long"},
+		{"POST", none + "/lock", nil, 404, "account_not_found"},
+		{"POST", "/v1/accounts/find", map[string]any{}, 400, "contact_missing"},
+		{"POST", "/v1/accounts/find", map[string]any{"contact": "nobody@mail.example"}, 404, "account_not_found"},
+		{"POST", "/v1/accounts", map[string]any{"contacts": []string{"ann@mail.example", "0171"}}, 400, "phone_country_missing"},
+		{"POST", "/v1/accounts", map[string]any{"contacts": []string{"ann@mail.example"}, "reference": long}, 400, "invalid_reference"},
 		{"GET", "/v1/session", nil, 401, "signed_out"},
 		{"GET", "/v1/accounts/acc_0", nil, 404, "account_not_found"},
 		{"GET", "/v1/accounts/acc_00000000000000000000000000000000", nil, 404, "account_not_found"},

@@ -114,24 +114,28 @@ func (a *API) closeFor(c *call) error {
 }
 
 func (a *API) activityOf(c *call) error {
-	return onAccount(c, func(id ledger.ID) error {
-		if _, err := a.look(c, id); err != nil {
-			return err
-		}
-		return a.writeActivity(c, id)
+	return a.activitySeen(c, func(id ledger.ID) error {
+		_, err := a.look(c, id)
+		return err
 	})
 }
 
-func (a *API) writeActivity(c *call, id ledger.ID) error {
-	from, err := before(c)
-	if err != nil {
-		return err
-	}
-	entries, more, err := a.Accounts.ActivityOf(c.context(), c.svc, id, from)
-	if err != nil {
-		return err
-	}
-	return write(c, 200, activity(entries, more, false))
+// activitySeen writes a page of an account's activity after look has noted who reads it.
+func (a *API) activitySeen(c *call, look func(ledger.ID) error) error {
+	return onAccount(c, func(id ledger.ID) error {
+		from, err := before(c)
+		if err != nil {
+			return err
+		}
+		if err := look(id); err != nil {
+			return err
+		}
+		entries, more, err := a.Accounts.ActivityOf(c.context(), c.svc, id, from)
+		if err != nil {
+			return err
+		}
+		return write(c, 200, activity(entries, more, false))
+	})
 }
 
 func (a *API) appendActivity(c *call) error {
@@ -249,11 +253,9 @@ func (a *API) staffLook(c *call) error {
 
 func (a *API) staffActivity(c *call) error {
 	return a.onStaff(c, func(by account.By) error {
-		return onAccount(c, func(id ledger.ID) error {
-			if _, err := a.Accounts.Seen(c.context(), c.svc, id, by); err != nil {
-				return err
-			}
-			return a.writeActivity(c, id)
+		return a.activitySeen(c, func(id ledger.ID) error {
+			_, err := a.Accounts.Seen(c.context(), c.svc, id, by)
+			return err
 		})
 	})
 }

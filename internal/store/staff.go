@@ -41,7 +41,7 @@ func (s *Store) Staff(ctx context.Context, service uint32) ([]account.StaffMembe
 		column = "uuid_send(account)"
 	}
 	var all []account.StaffMember
-	err := s.each(ctx, "SELECT "+column+", role, since FROM staff WHERE service = $1 ORDER BY since", func(rows *sql.Rows) error {
+	err := s.each(ctx, "SELECT "+column+", role, since FROM staff WHERE service = $1 ORDER BY since, account", func(rows *sql.Rows) error {
 		m := account.StaffMember{Service: service}
 		var id []byte
 		var since int64
