@@ -423,7 +423,7 @@ func TestTheStoryOfAnAccount(t *testing.T) {
 	p.passwordOnly()
 	p.sees("Login & Security")
 	p.open("/security/devices")
-	p.sees("Devices and where you're signed in", "Needs no second step until")
+	p.sees("Devices that you have used", "Needs no second step until")
 	p.open("/security/activity")
 	p.sees("Recent activity", "Signed in", "This wasn't me")
 	p.otherDevice()

@@ -30,6 +30,8 @@ type stepData struct {
 	Change  string
 	Digits  int
 	CanWait bool
+	Open    bool // the other ways are what helps now
+	Used    bool // perhaps by somebody else
 }
 
 // step shows where the visitor's flow stands.
@@ -216,6 +218,7 @@ func (p *Pages) codeData(pg *page, d *stepData) {
 	if c.Status != verification.Pending {
 		d.Over = pg.T("code.over_"+c.Status.String(), "time", pg.Clock(c.ExpiresAt))
 	}
+	d.Open, d.Used = d.Failed || d.Over != "", c.Status == verification.Approved
 }
 
 // wrong says why an answer didn't do.
