@@ -202,3 +202,49 @@ func TestLooksInEveryLanguage(t *testing.T) {
 		}
 	}
 }
+
+// The code page says what became of a code and what helps, in the same place.
+// Keeps: A.4, A.5
+func TestWhatBecameOfACode(t *testing.T) {
+	t.Parallel()
+	p := newPerson(t, "sqlite:"+filepath.Join(t.TempDir(), "e2e.db"))
+	p.open("/signup")
+	p.fill("#contact", annPhone)
+	p.fill("#password", annWords)
+	p.press("main form button.primary")
+	p.sees("We texted it to the phone ending in 21", "5 tries left", "You can ask for it again in")
+	p.fill("#code", "12345")
+	p.press(".code-form button.primary")
+	p.sees("The code has 6 digits; you typed 5.", "5 tries left") // costs no try
+	p.fill("#code", "D-48213")
+	p.press(".code-form button.primary")
+	p.sees("That's a delivery code.", "5 tries left")
+
+	// The phone is off: say so, and offer another try.
+	p.code(annPhone, 0)
+	p.open("/inbox")
+	p.click("document.querySelector('button[value=unreachable]')")
+	p.open("/step")
+	clear(p.seen) // each state is looked at
+	p.sees("We couldn't get the message to the phone ending in 21.")
+	p.pass(time.Minute)
+	p.open("/step")
+	p.pressWords("Try again")
+	p.sees("We texted it to the phone ending in 21")
+
+	// Too old, too often.
+	p.pass(11 * time.Minute)
+	p.open("/step")
+	clear(p.seen)
+	p.sees("That code was good until")
+	p.pressWords("Send a new code")
+	p.sees("We texted it")
+	for range 5 {
+		p.fill("#code", "000000")
+		p.press(".code-form button.primary")
+	}
+	clear(p.seen)
+	p.sees("Too many tries, so this code no longer works. You can get a new one, or try another way now.")
+	p.pressWords("I didn't ask for this")
+	p.sees("That's settled", "Without the code nobody gets in.")
+}

@@ -166,7 +166,9 @@ func (p *Pages) showStep(v *visit, status int, s *account.Step, typed string) er
 	}
 	switch s.Next {
 	case account.StepCode:
-		p.codeData(pg, d)
+		if p.codeData(pg, d); d.Over != "" {
+			pg.Title = pg.T("step.send.title") // there is nothing to enter
+		}
 	case account.StepPasskey:
 		if s.Kind == account.FlowAddPasskey || s.Kind == account.FlowSignUpPasskey {
 			pg.Title = pg.T("step.passkey.make")
