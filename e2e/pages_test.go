@@ -248,3 +248,41 @@ func TestWhatBecameOfACode(t *testing.T) {
 	p.pressWords("I didn't ask for this")
 	p.sees("That's settled", "Without the code nobody gets in.")
 }
+
+// A browser keeps one device token for each account that was used on it, and its session is new at each sign-in.
+// Keeps: S21
+func TestTwoAccountsInOneBrowser(t *testing.T) {
+	t.Parallel()
+	p := newPlain(t, "en")
+	at, err := neturl.Parse(p.url)
+	must(t, err)
+	cookies := func() map[string]string {
+		all := map[string]string{}
+		for _, c := range p.client.Jar.Cookies(at) {
+			all[c.Name] = c.Value
+		}
+		return all
+	}
+	sessions := map[string]bool{}
+	for i, who := range []string{"ann@mail.example", "bob@mail.example"} {
+		p.post("/signup", "contact", who, "password", annWords)
+		p.post("/step/answer", "code", await(t, p.url, i+1).Code).says("/security/two-step")
+		sessions[cookies()["session"]] = true
+		p.post("/signout")
+		if s := cookies()["session"]; s != "" {
+			t.Errorf("a session cookie is left after signing out: %s", s)
+		}
+	}
+	for _, who := range []string{"ann@mail.example", "bob@mail.example", "ann@mail.example"} {
+		p.post("/signin", "contact", who, "password", annWords).says("/security/two-step")
+		got := cookies()
+		if n := len(strings.Split(got["device"], ".")); n != 2 {
+			t.Errorf("%d device tokens for two accounts", n)
+		}
+		if sessions[got["session"]] {
+			t.Error("a session began with the token of another")
+		}
+		sessions[got["session"]] = true
+		p.post("/signout")
+	}
+}

@@ -242,7 +242,7 @@ func (p *Pages) again(v *visit, err error, name string, pg *page, field string) 
 	}
 	retryAfter(v.Header(), f)
 	pg.Problem, pg.Field = pg.problem(f), field
-	if f.Field != "" && f.Field != "way" {
+	if f.Field == "contact" || f.Field == "password" { // those that have one have it under this name
 		pg.Field = f.Field
 	}
 	return p.show(v, statusOf(f), name, pg)

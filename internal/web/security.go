@@ -111,7 +111,11 @@ func (p *Pages) doAddKey(v *visit) error {
 	if err == nil {
 		p.setNext(v, from.path)
 	}
-	return p.begun(v, s, err, from.name, from.title, "")
+	field := ""
+	if from.name == "passkeys.html" {
+		field = "name"
+	}
+	return p.begun(v, s, err, from.name, from.title, field)
 }
 
 // room is a page of the centre with its template and the key of its title.

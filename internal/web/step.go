@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/countersign/countersign/internal/account"
@@ -190,6 +191,9 @@ func (p *Pages) showStep(v *visit, status int, s *account.Step, typed string) er
 		pg.Field = "code"
 	}
 	pg.Problem = pg.wrong(s)
+	if d.Over != "" { // with why there is no new one, if that was asked for
+		pg.Problem, pg.Field = strings.TrimSpace(d.Over+" "+pg.Problem), ""
+	}
 	pg.Data = d
 	return p.show(v, status, "step.html", pg)
 }
