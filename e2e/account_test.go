@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
@@ -152,15 +153,26 @@ func (p *person) axe() {
 	}
 	_, err = chromedp.Run(p.ctx, chromedp.Evaluate[bool](string(source)+"; true"))
 	must(p.T, err)
-	_, err = chromedp.Run(p.ctx, chromedp.Evaluate[bool](`window.axed = undefined;
-		axe.run({exclude: ["aside"]}).then((r) => { window.axed = r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html).join(" | ")).join("\n") || "clean" }); true`))
-	must(p.T, err)
-	p.until("window.axed !== undefined")
-	got, err := chromedp.Run(p.ctx, chromedp.Evaluate[string]("window.axed"))
-	must(p.T, err)
-	if got != "clean" {
-		p.Errorf("axe-core at %s: %s", p.path(), got)
+	for _, scheme := range []string{"dark", "light"} {
+		p.scheme(scheme)
+		_, err = chromedp.Run(p.ctx, chromedp.Evaluate[bool](`window.axed = undefined;
+			axe.run({exclude: ["aside"]}).then((r) => { window.axed = r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html).join(" | ")).join("\n") || "clean" }); true`))
+		must(p.T, err)
+		p.until("window.axed !== undefined")
+		got, err := chromedp.Run(p.ctx, chromedp.Evaluate[string]("window.axed"))
+		must(p.T, err)
+		if got != "clean" {
+			p.Errorf("axe-core at %s, %s: %s", p.path(), scheme, got)
+		}
 	}
+}
+
+func (p *person) scheme(name string) {
+	p.Helper()
+	_, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
+	})
+	must(p.T, err)
 }
 
 // mail is a message in the inbox.
@@ -404,8 +416,8 @@ func TestTheStoryOfAnAccount(t *testing.T) {
 	p.pressPasskey()
 	p.sees("Login & Security")
 	p.signOut()
-	p.open("/signin")
 	p.touch(true) // as the whole sign-in, offered by the field itself
+	p.run("location.href = '/signin'")
 	p.until("location.pathname === '/security'")
 	p.touch(false)
 	p.sees("Login & Security")
@@ -423,7 +435,7 @@ func TestTheStoryOfAnAccount(t *testing.T) {
 	p.passwordOnly()
 	p.sees("Login & Security")
 	p.open("/security/devices")
-	p.sees("Devices and where you're signed in", "Needs no second step until")
+	p.sees("Devices that you have used", "Needs no second step until")
 	p.open("/security/activity")
 	p.sees("Recent activity", "Signed in", "This wasn't me")
 	p.otherDevice()

@@ -13,6 +13,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,11 +40,23 @@ type page struct {
 	Data    any    // what only this page shows
 	Notice  string // a quiet word of success
 	Wide    bool   // the security centre's column
-	Back    string // the page that a step-up leads back to
+	Back    string // the page that a step-up or the choice of a language leads back to
+	Once    bool   // what it shows can't be shown again, so nothing on it leads to another rendering
+}
+
+// shown is the page that a form's path belongs to: forms act, so nobody can go back to where they were sent.
+func (p *Pages) shown(at string) string {
+	for at != "/" && at != "." && !p.shows[at] {
+		at = path.Dir(at)
+	}
+	if !p.shows[at] {
+		return "/security"
+	}
+	return at
 }
 
 func (p *Pages) page(v *visit, title string) *page {
-	pg := &page{pages: p, visit: v, Service: v.svc, Lang: v.lang, Back: v.Request.URL.Path}
+	pg := &page{pages: p, visit: v, Service: v.svc, Lang: v.lang, Back: p.shown(v.Request.URL.Path)}
 	pg.Title = pg.T(title)
 	return pg
 }
@@ -68,20 +81,6 @@ func (pg *page) Forms(key string) (string, error) {
 	}
 	b, err := json.Marshal(all)
 	return string(b), err
-}
-
-// Clock is a time of the visitor's day; other days have their date in front.
-func (pg *page) Clock(t time.Time) string {
-	t = t.In(pg.visit.zone)
-	if now := pg.pages.Now().In(pg.visit.zone); t.YearDay() == now.YearDay() && t.Year() == now.Year() {
-		return t.Format("15:04")
-	}
-	return t.Format("2006-01-02 15:04")
-}
-
-// Ago is a time, relative and absolute.
-func (pg *page) Ago(t time.Time) string {
-	return pg.T("ago.at", "ago", pg.pages.words.ago(pg.Lang.Tag, pg.pages.Now().Sub(t)), "time", pg.Clock(t))
 }
 
 // Contact is a masked contact in words.
@@ -137,8 +136,10 @@ func (pg *page) Asset(name string) string {
 }
 
 // Brand is the path of the service's colours.
-func (pg *page) Brand() string {
-	light, dark := pg.Service.Brand.Accents()
+func (pg *page) Brand() string { return brandPath(pg.Service) }
+
+func brandPath(svc *service.Service) string {
+	light, dark := svc.Brand.Accents()
 	return "/brand/" + strings.TrimPrefix(light, "#") + strings.TrimPrefix(dark, "#") + ".css"
 }
 
@@ -239,11 +240,19 @@ func (p *Pages) again(v *visit, err error, name string, pg *page, field string) 
 	if f.Code == account.ErrStepUp.Code {
 		return err
 	}
+	retryAfter(v.Header(), f)
 	pg.Problem, pg.Field = pg.problem(f), field
-	if f.Field != "" && f.Field != "way" {
+	if f.Field == "contact" || f.Field == "password" { // those that have one have it under this name
 		pg.Field = f.Field
 	}
 	return p.show(v, statusOf(f), name, pg)
+}
+
+// retryAfter tells programs what the page tells people.
+func retryAfter(h http.Header, f *fault.Error) {
+	if f.RetryAfter > 0 {
+		h["Retry-After"] = []string{strconv.Itoa(int((f.RetryAfter + time.Second - 1) / time.Second))}
+	}
 }
 
 func statusOf(f *fault.Error) int {
@@ -269,6 +278,7 @@ func (p *Pages) fail(x *httpx.Exchange, f *fault.Error) {
 	}
 	pg.Problem = pg.problem(f)
 	pg.Data = x.ID()
+	retryAfter(x.Header(), f)
 	if err := p.show(v, httpx.StatusOf(f), "error.html", pg); err != nil {
 		http.Error(x, f.Message, http.StatusInternalServerError)
 	}
@@ -297,14 +307,18 @@ func readAssets() (map[string]asset, error) {
 	return all, nil
 }
 
+var forever = []string{"public, max-age=31536000, immutable"}
+
 func (p *Pages) static(v *visit) error {
 	v.Quiet()
 	a, ok := p.assets[v.Request.PathValue("name")]
-	if !ok || a.hash != v.Request.PathValue("hash") {
+	if !ok {
 		return errGone
 	}
 	v.Header()["Content-Type"] = []string{a.kind}
-	v.Header()["Cache-Control"] = []string{"public, max-age=31536000, immutable"}
+	if a.hash == v.Request.PathValue("hash") {
+		v.Header()["Cache-Control"] = forever
+	} // else a node of another version made the page: what we have is better than nothing, and isn't kept
 	return send(v, http.StatusOK, a.content)
 }
 
@@ -315,7 +329,9 @@ func (p *Pages) colours(v *visit) error {
 	v.Quiet()
 	light, dark := v.svc.Brand.Accents()
 	v.Header()["Content-Type"] = []string{"text/css; charset=utf-8"}
-	v.Header()["Cache-Control"] = []string{"public, max-age=31536000, immutable"}
+	if v.Request.URL.Path == brandPath(v.svc) {
+		v.Header()["Cache-Control"] = forever
+	} // else these colours aren't the ones that the page asked for, so they aren't kept under their name
 	return send(v, http.StatusOK, fmt.Appendf(nil, ":root{--accent:%s;--on-accent:%s}@media (prefers-color-scheme:dark){:root{--accent:%s;--on-accent:%s}}",
 		light, service.TextOn(light), dark, service.TextOn(dark)))
 }

@@ -100,43 +100,70 @@ func (p *Pages) doAddApp(v *visit) error {
 	return p.begun(v, s, err, "twostep.html", "twostep.title", "")
 }
 
-func (p *Pages) doAddKey(v *visit) error {
-	s, err := p.Accounts.AddPasskey(v.Request.Context(), v.signed, v.form("name"), v.form("two_step") != "", v.visitor)
-	return p.begun(v, s, err, "twostep.html", "twostep.title", "")
+func (p *Pages) passkeys(v *visit) error {
+	return p.show(v, http.StatusOK, "passkeys.html", p.center(v, "passkeys.title"))
 }
 
-// changed goes back to a page after a change, or shows it with what was refused.
-func (p *Pages) changed(v *visit, err error, to, name, title string) error {
-	if err != nil {
-		pg := p.center(v, title)
-		pg.Back = to
-		return p.again(v, err, name, pg, "")
+// doAddKey begins a passkey: as a second step, or for signing in with it alone.
+func (p *Pages) doAddKey(v *visit) error {
+	s, err := p.Accounts.AddPasskey(v.Request.Context(), v.signed, v.form("name"), v.form("two_step") != "", v.visitor)
+	from := p.origin(v, "/security/two-step", "/security/passkeys")
+	if err == nil {
+		p.setNext(v, from.path)
 	}
-	return see(v, to)
+	field := ""
+	if from.name == "passkeys.html" {
+		field = "name"
+	}
+	return p.begun(v, s, err, from.name, from.title, field)
+}
+
+// room is a page of the centre with its template and the key of its title.
+type room struct{ path, name, title string }
+
+var rooms = []room{
+	{"/security/two-step", "twostep.html", "twostep.title"},
+	{"/security/passkeys", "passkeys.html", "passkeys.title"},
+	{"/security/contacts", "contacts.html", "contacts.title"},
+	{"/security/devices", "devices.html", "devices.known"},
+	{"/security/sessions", "sessions.html", "devices.sessions"},
+}
+
+// origin is the page that a form was on: one of those that have it, the first unless the form says another.
+func (p *Pages) origin(v *visit, paths ...string) room {
+	at := paths[0]
+	if back := v.form("back"); slices.Contains(paths, back) {
+		at = back
+	}
+	return rooms[slices.IndexFunc(rooms, func(r room) bool { return r.path == at })]
+}
+
+// changed goes back to the page that a form was on, or shows it with what was refused.
+func (p *Pages) changed(v *visit, err error, from room) error {
+	if err != nil {
+		pg := p.center(v, from.title)
+		pg.Back = from.path
+		return p.again(v, err, from.name, pg, "")
+	}
+	return see(v, from.path)
 }
 
 func (p *Pages) doStopCodes(v *visit) error {
-	return p.changed(v, p.Accounts.StopCodes(v.Request.Context(), v.signed, v.form("id"), v.visitor), "/security/two-step", "twostep.html", "twostep.title")
+	return p.changed(v, p.Accounts.StopCodes(v.Request.Context(), v.signed, v.form("id"), v.visitor), p.origin(v, "/security/two-step"))
 }
 
 func (p *Pages) doDefault(v *visit) error {
-	return p.changed(v, p.Accounts.SetDefault(v.Request.Context(), v.signed, v.form("way"), v.visitor), "/security/two-step", "twostep.html", "twostep.title")
+	return p.changed(v, p.Accounts.SetDefault(v.Request.Context(), v.signed, v.form("way"), v.visitor), p.origin(v, "/security/two-step"))
 }
 
 func (p *Pages) doRename(v *visit) error {
-	to, name, title := "/security/two-step", "twostep.html", "twostep.title"
-	if v.form("back") == "/security/devices" {
-		to, name, title = "/security/devices", "devices.html", "devices.title"
-	}
-	return p.changed(v, p.Accounts.Rename(v.Request.Context(), v.signed, v.form("id"), v.form("name")), to, name, title)
+	from := p.origin(v, "/security/two-step", "/security/passkeys", "/security/devices")
+	return p.changed(v, p.Accounts.Rename(v.Request.Context(), v.signed, v.form("id"), v.form("name")), from)
 }
 
 func (p *Pages) doRemove(v *visit) error {
-	to, name, title := "/security/two-step", "twostep.html", "twostep.title"
-	if v.form("back") == "/security/contacts" {
-		to, name, title = "/security/contacts", "contacts.html", "contacts.title"
-	}
-	return p.changed(v, p.Accounts.Remove(v.Request.Context(), v.signed, v.form("id"), v.visitor), to, name, title)
+	from := p.origin(v, "/security/two-step", "/security/passkeys", "/security/contacts")
+	return p.changed(v, p.Accounts.Remove(v.Request.Context(), v.signed, v.form("id"), v.visitor), from)
 }
 
 func (p *Pages) recoveryCodes(v *visit) error {
@@ -151,10 +178,16 @@ func (p *Pages) doRecoveryCodes(v *visit) error {
 	return p.showRecoveryCodes(v, codes)
 }
 
+// codesData is new recovery codes, and where to go on when they are saved.
+type codesData struct {
+	Codes []string
+	Next  string
+}
+
 // showRecoveryCodes shows them this once. Reloading the page asks the browser to send the form again, which makes nothing new of a flow.
 func (p *Pages) showRecoveryCodes(v *visit, codes []string) error {
 	pg := p.page(v, "codes.new")
-	pg.Data = codes
+	pg.Data, pg.Once, pg.Wide = &codesData{codes, p.next(v, "/security/two-step")}, true, true
 	return p.show(v, http.StatusOK, "codesnew.html", pg)
 }
 
@@ -194,20 +227,27 @@ func (p *Pages) doConfirm(v *visit) error {
 }
 
 func (p *Pages) devices(v *visit) error {
-	return p.show(v, http.StatusOK, "devices.html", p.center(v, "devices.title"))
+	return p.show(v, http.StatusOK, "devices.html", p.center(v, "devices.known"))
+}
+
+func (p *Pages) sessions(v *visit) error {
+	return p.show(v, http.StatusOK, "sessions.html", p.center(v, "devices.sessions"))
 }
 
 func (p *Pages) doRevoke(v *visit) error {
-	return p.changed(v, p.Accounts.RevokeDevice(v.Request.Context(), v.signed, v.form("id"), v.visitor), "/security/devices", "devices.html", "devices.title")
+	return p.changed(v, p.Accounts.RevokeDevice(v.Request.Context(), v.signed, v.form("id"), v.visitor), p.origin(v, "/security/devices"))
 }
 
+// doEndSession ends one session or all others; who ends this one is led to the sign-in.
 func (p *Pages) doEndSession(v *visit) error {
 	id := v.form("id")
 	err := p.Accounts.SignOut(v.Request.Context(), v.signed, id, v.visitor)
-	if err == nil && !slices.ContainsFunc(p.Accounts.View(v.signed).Sessions, func(s account.SessionView) bool { return s.ID == id && s.Current }) {
-		return see(v, "/security/devices")
+	this := func(s account.SessionView) bool { return s.ID == id && s.Current }
+	if err == nil && slices.ContainsFunc(p.Accounts.View(v.signed).Sessions, this) {
+		p.clear(v, cookieSession)
+		return see(v, "/signin")
 	}
-	return p.changed(v, err, "/signin", "devices.html", "devices.title")
+	return p.changed(v, err, p.origin(v, "/security/sessions"))
 }
 
 // activityData is a page of entries.
@@ -294,6 +334,16 @@ func (pg *page) Groups(text string) string {
 		b.WriteString(text[i:min(i+4, len(text))])
 	}
 	return b.String()
+}
+
+// Trusted is how many devices need no second step.
+func (pg *page) Trusted() (n int) {
+	for _, d := range pg.View.Devices {
+		if !d.TrustedUntil.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 // IsPhone tells a phone number from an address.

@@ -90,8 +90,13 @@ func (p *Pages) doPasskey(v *visit) error {
 }
 
 func (p *Pages) signUp(v *visit) error {
+	if !v.svc.Policy.SignUp {
+		return errClosed
+	}
 	return p.show(v, http.StatusOK, "signup.html", p.page(v, "signup.title"))
 }
+
+var errClosed = fault.New(fault.Forbidden, "sign_up_closed", "This service makes its accounts itself.")
 
 func (p *Pages) doSignUp(v *visit) error {
 	to, err := p.contact(v)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/countersign/countersign/internal/account"
@@ -30,6 +31,8 @@ type stepData struct {
 	Change  string
 	Digits  int
 	CanWait bool
+	Open    bool // the other ways are what helps now
+	Used    bool // perhaps by somebody else
 }
 
 // step shows where the visitor's flow stands.
@@ -164,7 +167,9 @@ func (p *Pages) showStep(v *visit, status int, s *account.Step, typed string) er
 	}
 	switch s.Next {
 	case account.StepCode:
-		p.codeData(pg, d)
+		if p.codeData(pg, d); d.Over != "" {
+			pg.Title = pg.T("step.send.title") // there is nothing to enter
+		}
 	case account.StepPasskey:
 		if s.Kind == account.FlowAddPasskey || s.Kind == account.FlowSignUpPasskey {
 			pg.Title = pg.T("step.passkey.make")
@@ -186,6 +191,9 @@ func (p *Pages) showStep(v *visit, status int, s *account.Step, typed string) er
 		pg.Field = "code"
 	}
 	pg.Problem = pg.wrong(s)
+	if d.Over != "" { // with why there is no new one, if that was asked for
+		pg.Problem, pg.Field = strings.TrimSpace(d.Over+" "+pg.Problem), ""
+	}
 	pg.Data = d
 	return p.show(v, status, "step.html", pg)
 }
@@ -216,6 +224,7 @@ func (p *Pages) codeData(pg *page, d *stepData) {
 	if c.Status != verification.Pending {
 		d.Over = pg.T("code.over_"+c.Status.String(), "time", pg.Clock(c.ExpiresAt))
 	}
+	d.Open, d.Used = d.Failed || d.Over != "", c.Status == verification.Approved
 }
 
 // wrong says why an answer didn't do.

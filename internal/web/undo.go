@@ -42,7 +42,8 @@ func (p *Pages) link(v *visit, stop bool, token string, refused error) error {
 			}
 			d.Token, pg.Problem, pg.Field, status = "", pg.problem(f), "key", http.StatusUnprocessableEntity
 		} else {
-			d.Change, d.When, d.Asked, d.Until = pg.change(c), pg.Ago(c.At), c.Asked, pg.Clock(c.Until)
+			d.Change, d.When, d.Asked, d.Until = pg.change(c), pg.Ago(c.At), c.Asked, pg.Day(c.Until)
+			pg.Once = true // the link would be lost
 		}
 	}
 	return p.show(v, status, "link.html", pg)

@@ -47,13 +47,14 @@ type Pages struct {
 	words     *words
 	templates *template.Template
 	assets    map[string]asset // by name
+	shows     map[string]bool  // the paths of pages that can be gone back to
 	guard     *http.CrossOriginProtection
 	mux       *httpx.Mux
 }
 
 // New reads templates, words and assets; the error says what is wrong with one.
 func New(opt Options) (*Pages, error) {
-	p := &Pages{Options: opt, guard: http.NewCrossOriginProtection()}
+	p := &Pages{Options: opt, shows: map[string]bool{}, guard: http.NewCrossOriginProtection()}
 	var err error
 	if p.words, err = readWords(); err != nil {
 		return nil, err
@@ -66,6 +67,9 @@ func New(opt Options) (*Pages, error) {
 	}
 	p.mux = httpx.NewMux(opt.Log, time.Now, p.fail)
 	for _, r := range p.routes() {
+		if method, at, _ := strings.Cut(r.pattern, " "); method == http.MethodGet && ours(at) && at != "/" {
+			p.shows[at] = true
+		}
 		p.mux.Handle(r.pattern, func(x *httpx.Exchange) error { return p.serve(x, &r) })
 	}
 	return p, nil
@@ -115,7 +119,7 @@ type visit struct {
 	svc     *service.Service
 	visitor *account.Visitor
 	lang    locale.Locale
-	zone    *time.Location
+	zone    *time.Location  // nil: not known
 	signed  *account.Signed // where the route asks for a session
 }
 
@@ -146,9 +150,14 @@ func (p *Pages) serve(x *httpx.Exchange, r *route) error {
 			return p.signedOut(v, err)
 		}
 	}
-	err = r.handle(p, v)
-	if fault.As(err) != nil && fault.As(err).Code == account.ErrStepUp.Code && v.signed != nil {
+	if err = r.handle(p, v); err == nil {
+		return nil
+	}
+	switch f := fault.As(err); {
+	case f.Code == account.ErrStepUp.Code && v.signed != nil:
 		return p.stepUp(v)
+	case f.Code == account.ErrSignedOut.Code: // meanwhile, perhaps in another tab
+		return p.signedOut(v, err)
 	}
 	return err
 }
@@ -164,16 +173,14 @@ func (p *Pages) visit(x *httpx.Exchange) (*visit, error) {
 	if !ok {
 		return nil, errHost
 	}
-	v := &visit{Exchange: x, svc: svc, zone: time.UTC}
+	v := &visit{Exchange: x, svc: svc}
 	wish := ""
 	if c, err := r.Cookie(cookieLanguage); err == nil {
 		wish = c.Value
 	}
 	v.lang = locale.Match(wish, r.Header.Get("Accept-Language"), svc.Locale)
-	if c, err := r.Cookie(cookieZone); err == nil && len(c.Value) < 64 {
-		if zone, err := time.LoadLocation(strings.ReplaceAll(c.Value, "-", "/")); err == nil {
-			v.zone = zone
-		}
+	if c, err := r.Cookie(cookieZone); err == nil {
+		v.zone = zoneOf(c.Value)
 	}
 	ip := p.address(r)
 	v.visitor = &account.Visitor{
@@ -239,6 +246,9 @@ func (p *Pages) stepUp(v *visit) error {
 	back := v.Request.URL.Path
 	if v.Request.Method != http.MethodGet {
 		back = v.form("back") // the page that the form was on; a form whose content was secret is filled in again
+	}
+	if !p.shows[back] {
+		back = p.shown(v.Request.URL.Path)
 	}
 	p.setNext(v, back)
 	p.setFlow(v, s.Flow)

@@ -2,9 +2,9 @@
 "use strict";
 
 document.getElementById("summary")?.focus();
-if (!document.cookie.includes("zone=")) {
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (zone) document.cookie = "zone=" + zone.replaceAll("/", "-") + "; path=/; max-age=31536000; samesite=lax";
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone && !document.cookie.split("; ").includes("zone=" + zone)) {
+  document.cookie = "zone=" + zone + "; path=/; max-age=31536000; samesite=lax" + (location.protocol === "https:" ? "; secure" : "");
 }
 
 const wait = document.getElementById("wait");
@@ -30,7 +30,7 @@ if (wait && !wait.hidden) {
 // A code that arrives by text on this phone (WebOTP).
 const codeForm = document.querySelector(".code-form");
 const code = document.getElementById("code");
-if (codeForm && code && "OTPCredential" in window) {
+if (codeForm && document.getElementById("sent") && "OTPCredential" in window) {
   const stop = new AbortController();
   codeForm.addEventListener("submit", () => stop.abort());
   navigator.credentials.get({ otp: { transport: ["sms"] }, signal: stop.signal }).then((got) => {
@@ -38,21 +38,38 @@ if (codeForm && code && "OTPCredential" in window) {
   }).catch(() => {});
 }
 
-// Without a network the form is kept and sent once when it is back; its key makes a repeat the same answer.
-codeForm?.addEventListener("submit", (event) => {
-  if (navigator.onLine) return;
-  event.preventDefault();
-  let said = document.getElementById("offline");
-  if (!said) {
-    said = document.createElement("p");
-    said.id = "offline";
-    said.className = "error";
-    said.setAttribute("role", "status");
-    codeForm.prepend(said);
-  }
-  said.textContent = codeForm.dataset.offline;
-  window.addEventListener("online", () => codeForm.submit(), { once: true });
-});
+// Without a network the form is kept, also while the page is loaded anew, and sent once when the network is back; its key makes a
+// repeat the same answer. What is kept belongs to one code: another page, or a later one, forgets it.
+if (codeForm) {
+  const kept = "kept", about = codeForm.dataset.about;
+  const send = () => {
+    const was = JSON.parse(sessionStorage.getItem(kept));
+    sessionStorage.removeItem(kept);
+    if (was?.about !== about || Date.now() - was.at > 1000 * codeForm.dataset.keep) return;
+    for (const [name, value] of was.fields) {
+      const field = codeForm.elements[name];
+      if (field.type === "checkbox") field.checked = true;
+      else field.value = value;
+    }
+    codeForm.submit();
+  };
+  codeForm.addEventListener("submit", (event) => {
+    if (navigator.onLine) return;
+    event.preventDefault();
+    sessionStorage.setItem(kept, JSON.stringify({ about, at: Date.now(), fields: [...new FormData(codeForm)] }));
+    let said = document.getElementById("offline");
+    if (!said) {
+      said = document.createElement("p");
+      said.id = "offline";
+      said.className = "error";
+      said.setAttribute("role", "status");
+      codeForm.prepend(said);
+    }
+    said.textContent = codeForm.dataset.offline;
+  });
+  window.addEventListener("online", send);
+  if (navigator.onLine) send();
+}
 
 // Passkeys.
 const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
