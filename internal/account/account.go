@@ -147,7 +147,8 @@ type decision struct {
 	svc *service.Service
 	key ledger.Key
 	b   *body
-	at  int64 // Unix milliseconds
+	at  int64  // Unix milliseconds
+	by  uint32 // the session that asks; 0: none
 }
 
 // change runs fn on an account's locked row and writes what it became. Keys names further rows that fn reads. When fn fails, nothing

@@ -303,6 +303,21 @@ func (a *Accounts) conclude(ctx context.Context, svc *service.Service, f *flow, 
 	return s, err
 }
 
+// begunBy is for flows that a session began: it may have ended since, and what was frozen since doesn't change any more.
+func (d *decision) begunBy(f *flow) error {
+	if !f.Kind.signedIn() {
+		return nil
+	}
+	if !slices.ContainsFunc(d.b.Sessions, func(s session) bool { return s.ID == f.Session && s.ExpiresAt > d.at }) {
+		return ErrSignedOut
+	}
+	if f.Kind != FlowStepUp && d.b.Frozen > d.at {
+		return errFrozen
+	}
+	d.by = f.Session
+	return nil
+}
+
 // reached does what a flow was for, now that a proof has been given.
 func (a *Accounts) reached(d *decision, f *flow, with Method, ans *Answer, out *outcome) error {
 	d.used(f.Way)
@@ -315,6 +330,9 @@ func (a *Accounts) reached(d *decision, f *flow, with Method, ans *Answer, out *
 		return a.undone(d, f, ans, out)
 	}
 	if err := d.spend(f); err != nil {
+		return err
+	}
+	if err := d.begunBy(f); err != nil {
 		return err
 	}
 	switch f.Kind {

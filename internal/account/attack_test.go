@@ -3,6 +3,7 @@
 package account_test
 
 import (
+	"encoding/base64"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
+	"github.com/countersign/countersign/internal/testkit/authenticator"
 )
 
 func sqliteWorld(t *testing.T, policy func(*service.Policy)) *world {
@@ -29,17 +31,17 @@ func TestPasskeys(t *testing.T) {
 	onBoth(t, func(t *testing.T, url string) {
 		w := newWorld(t, url, nil)
 		b := w.signUp(ann)
-		key := newAuthenticator(t, "https://acme.example")
+		key := authenticator.New(t, "https://acme.example")
 		s, err := w.accounts.AddPasskey(t.Context(), b.signed(), "Laptop", true, b.visitor())
 		must(t, err)
-		b.done(b.answer(s, account.Answer{Passkey: key.create(t, s.Passkey)}))
+		b.done(b.answer(s, account.Answer{Passkey: key.Create(t, s.Passkey)}))
 		if v := b.view(); !v.TwoStep || len(v.Passkeys) != 1 || v.Ways[0].Method != account.MethodPasskey {
 			t.Fatalf("%+v", v)
 		}
 		o := w.browser()
 		s, err = o.signIn()
 		must(t, err)
-		answer := key.get(t, s.Passkey)
+		answer := key.Get(t, s.Passkey)
 		o.done(o.answer(s, account.Answer{Passkey: answer}))
 		if _, err = o.answer(s, account.Answer{Passkey: answer}); fault.As(err).Code != "flow_spent" {
 			t.Fatalf("an assertion counts twice: %v", err)
@@ -47,34 +49,36 @@ func TestPasskeys(t *testing.T) {
 		alone := w.browser()
 		s, err = w.accounts.SignInPasskey(t.Context(), w.svc, alone.visitor())
 		must(t, err)
-		alone.done(alone.answer(s, account.Answer{Passkey: key.get(t, s.Passkey)}))
+		alone.done(alone.answer(s, account.Answer{Passkey: key.Get(t, s.Passkey)}))
 		// Somebody else's origin, another key, an old counter.
-		for name, spoil := range map[string]func(*authenticator){
-			"another origin":  func(a *authenticator) { a.origin = "https://acme.example.evil.test" },
-			"a copied key":    func(a *authenticator) { a.count = 0 },
-			"an unknown key":  func(a *authenticator) { a.id = []byte("0123456789abcdef") },
-			"another account": func(a *authenticator) { a.handle = b64(make([]byte, 16)) },
+		for name, spoil := range map[string]func(*authenticator.Authenticator){
+			"another origin": func(a *authenticator.Authenticator) { a.Origin = "https://acme.example.evil.test" },
+			"a copied key":   func(a *authenticator.Authenticator) { a.Count = 0 },
+			"an unknown key": func(a *authenticator.Authenticator) { a.ID = []byte("0123456789abcdef") },
+			"another account": func(a *authenticator.Authenticator) {
+				a.Handle = base64.RawURLEncoding.EncodeToString(make([]byte, 16))
+			},
 		} {
 			evil := *key
 			spoil(&evil)
 			s, err = w.accounts.SignInPasskey(t.Context(), w.svc, alone.visitor())
 			must(t, err)
-			s, err = alone.answer(s, account.Answer{Passkey: evil.get(t, s.Passkey)})
+			s, err = alone.answer(s, account.Answer{Passkey: evil.Get(t, s.Passkey)})
 			if err == nil && s.Next == account.StepDone {
 				t.Errorf("%s gets in", name)
 			}
 		}
 		// An account with a passkey and nothing else.
-		only, lone := w.browser(), newAuthenticator(t, "https://acme.example")
+		only, lone := w.browser(), authenticator.New(t, "https://acme.example")
 		s, err = w.accounts.SignUpPasskey(t.Context(), w.svc, "Phone", only.visitor())
 		must(t, err)
-		if s = only.done(only.answer(s, account.Answer{Passkey: lone.create(t, s.Passkey)})); len(s.Done.RecoveryCodes) != 10 {
+		if s = only.done(only.answer(s, account.Answer{Passkey: lone.Create(t, s.Passkey)})); len(s.Done.RecoveryCodes) != 10 {
 			t.Fatal("no recovery codes for an account without another way in")
 		}
 		again := w.browser()
 		s, err = w.accounts.SignInPasskey(t.Context(), w.svc, again.visitor())
 		must(t, err)
-		again.done(again.answer(s, account.Answer{Passkey: lone.get(t, s.Passkey)}))
+		again.done(again.answer(s, account.Answer{Passkey: lone.Get(t, s.Passkey)}))
 		if v := only.view(); v.ID != again.view().ID || len(v.Contacts) != 0 {
 			t.Fatal("the passkey signs in to another account")
 		}
@@ -122,10 +126,8 @@ func TestUndo(t *testing.T) {
 		if s.Next != account.StepChoose || slices.ContainsFunc(s.Ways, func(way account.Way) bool { return way.Method == account.MethodEmail }) {
 			t.Fatalf("the contact of the token counts as its own proof: %+v", s.Ways)
 		}
-		if _, err := w.accounts.Session(t.Context(), w.svc, thief.session, thief.visitor()); err != nil {
-			t.Fatalf("a session from before the change is ended: %v", err)
-		}
-		refused(t, w.accounts.ChangePassword(t.Context(), thief.signed(), secret.NewText("yet another sentence"), thief.visitor()), "changes_frozen")
+		_, err = w.accounts.Session(t.Context(), w.svc, thief.session, thief.visitor())
+		refused(t, err, "signed_out") // it made the change
 		_, err = w.accounts.Choose(t.Context(), w.svc, s.Flow, "w")
 		refused(t, err, "unknown_way") // who has the phone and the password isn't told from the owner by them
 		w.pass(time.Minute)
@@ -146,6 +148,47 @@ func TestUndo(t *testing.T) {
 		}
 		_, err = w.accounts.SignIn(t.Context(), w.svc, to(t, "thief@evil.example"), secret.NewText("the thief's own words"), thief.visitor())
 		refused(t, err, "wrong_password")
+	})
+}
+
+// An undo stops what the thief has under way, and leaves none of their sessions and no trusted device.
+// Keeps: S18
+func TestUndoStopsWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		w := newWorld(t, url, nil)
+		owner := w.signUp(ann)
+		owner.addPhone(phone, false)
+		w.pass(time.Hour)
+		thief, second := w.browser(), w.browser()
+		for _, b := range []*browser{thief, second} {
+			b.done(b.signIn())
+		}
+		key := authenticator.New(t, "https://acme.example")
+		begun, err := w.accounts.AddPasskey(t.Context(), second.signed(), "Mine", false, second.visitor())
+		must(t, err)
+		must(t, w.accounts.Remove(t.Context(), thief.signed(), "c"+contactOf(thief, phone), thief.visitor()))
+		link := w.post.notice(t, ann, message.ContactRemoved).Notice.Link
+		back := w.browser()
+		s, err := w.accounts.Undo(t.Context(), w.svc, link[strings.Index(link, "?t=")+3:], back.visitor())
+		must(t, err)
+		_, err = w.accounts.Session(t.Context(), w.svc, thief.session, thief.visitor())
+		refused(t, err, "signed_out") // it made the change
+		refused(t, w.accounts.ChangePassword(t.Context(), second.signed(), secret.NewText("yet another sentence"), second.visitor()), "changes_frozen")
+		_, err = second.answer(begun, account.Answer{Passkey: key.Create(t, begun.Passkey)})
+		refused(t, err, "changes_frozen")
+		owner.signed() // the owner's is older, and isn't ended by a press alone
+		w.pass(time.Minute)
+		s, err = w.accounts.Send(t.Context(), w.svc, s.Flow, s.Ways[0].ID, back.visitor())
+		must(t, err)
+		back.done(back.answer(s, account.Answer{Typed: w.post.code(t, phone)}))
+		for _, b := range []*browser{owner, second} {
+			_, err = w.accounts.Session(t.Context(), w.svc, b.session, b.visitor())
+			refused(t, err, "signed_out")
+		}
+		if v := back.view(); len(v.Contacts) != 2 || len(v.Passkeys) != 0 || len(v.Sessions) != 1 {
+			t.Fatalf("not as before: %+v", v)
+		}
 	})
 }
 

@@ -350,6 +350,9 @@ func (d *decision) passkeyAdded(f *flow, record []byte, ans *Answer, out *outcom
 	if err := d.spend(f); err != nil {
 		return err
 	}
+	if err := d.begunBy(f); err != nil {
+		return err
+	}
 	if len(d.b.Passkeys) >= maxPasskeys {
 		return errTooMany
 	}

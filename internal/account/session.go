@@ -112,6 +112,7 @@ func (a *Accounts) own(ctx context.Context, s *Signed, sensitive bool, keys []le
 				return err
 			}
 		}
+		d.by = now.ID
 		return fn(d)
 	})
 }

@@ -29,6 +29,7 @@ type undo struct {
 	What   string             `cbor:"5,keyasint,omitempty"`
 	Asked  string             `cbor:"6,keyasint,omitempty"`
 	Before before             `cbor:"7,keyasint"`
+	By     uint32             `cbor:"8,keyasint,omitempty"` // the session that made it
 }
 
 // before is what an undo restores.
@@ -55,7 +56,7 @@ type Change struct {
 func (d *decision) changing(kind message.NoticeKind, what string, v *Visitor, fn func()) {
 	b := d.b
 	u := undo{
-		ID: b.next(), At: d.at, Until: d.at + undoLife, Kind: kind, What: what, Asked: v.words(),
+		ID: b.next(), At: d.at, Until: d.at + undoLife, Kind: kind, What: what, Asked: v.words(), By: d.by,
 		Before: before{
 			Password: b.Password, Contacts: slices.Clone(b.Contacts), TwoStepAt: b.TwoStepAt, Default: b.Default,
 			Apps: slices.Clone(b.Apps), Passkeys: slices.Clone(b.Passkeys), Recovery: b.Recovery,
@@ -221,8 +222,8 @@ func (f *flow) undo(b *body) *undo {
 	return nil
 }
 
-// Undo begins an undo: changes are frozen and sessions begun since are ended at once; what was before comes back with a proof that is older
-// than the change and isn't the contact whose token this is (the old phone may be the thief's).
+// Undo begins an undo: changes are frozen, and the session that made the change and those begun since are ended at once; what was before comes
+// back with a proof that is older than the change and isn't the contact whose token this is (the old phone may be the thief's).
 //
 // Faults: Ended, Unavailable.
 func (a *Accounts) Undo(ctx context.Context, svc *service.Service, text string, v *Visitor) (*Step, error) {
@@ -239,7 +240,7 @@ func (a *Accounts) Undo(ctx context.Context, svc *service.Service, text string, 
 			return errLink
 		}
 		d.b.Frozen = max(d.b.Frozen, u.Until)
-		d.b.Sessions = keep(d.b.Sessions, func(s session) bool { return s.AddedAt < u.At })
+		d.b.Sessions = keep(d.b.Sessions, func(s session) bool { return s.AddedAt < u.At && s.ID != u.By })
 		d.note(entry{Kind: ActUndoBegun, What: u.What}, v)
 		f.Epoch = d.b.Epoch
 		b = d.b
@@ -316,8 +317,12 @@ func (a *Accounts) undone(d *decision, f *flow, ans *Answer, out *outcome) error
 	if b.State == Closed {
 		b.State, b.ClosedAt = Open, 0
 	}
-	b.Sessions = keep(b.Sessions, func(s session) bool { return s.AddedAt < since })
+	// Somebody who shouldn't has been signed in, and since when isn't known: everybody proves themselves once more, on every device.
+	b.Sessions = nil
 	b.Devices = keep(b.Devices, func(o device) bool { return o.AddedAt < since })
+	for i := range b.Devices {
+		b.Devices[i].Trusted = 0
+	}
 	b.Epoch++
 	d.right(nil)
 	d.note(entry{Kind: ActUndone, What: what.String()}, &ans.Visitor)
