@@ -230,13 +230,17 @@ func (p *pile) take() []string {
 	return slices.Clone(p.ids)
 }
 
+// print prints the line; bare is the rate that the ratio is to, 0: there is none.
 func (l *line) print(bare float64, conns int) {
 	rate := float64(l.n) / l.took.Seconds()
-	db, st := "-", "-"
+	x, db, st := "-", "-", "-"
+	if bare > 0 {
+		x = fmt.Sprintf("%.2f", rate/bare)
+	}
 	if l.statements > 0 {
 		db, st = fmt.Sprintf("%.4f", l.db/float64(l.n)*1000), fmt.Sprintf("%.3f", l.statements)
 	}
-	fmt.Printf("%-34s %10.0f %8.2f %8.2f %8.2f %10.4f %10s %10s\n", fmt.Sprintf("%s, %d connections", l.name, conns), rate, rate/bare,
+	fmt.Printf("%-34s %10.0f %8s %8.2f %8.2f %10.4f %10s %10s\n", fmt.Sprintf("%s, %d connections", l.name, conns), rate, x,
 		float64(l.p50.Microseconds())/1000, float64(l.p99.Microseconds())/1000, l.cpu/float64(l.n)*1000, db, st)
 }
 

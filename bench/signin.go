@@ -44,7 +44,7 @@ func measureSignIns(s *server, db, engine string, long time.Duration) error {
 	if err != nil {
 		return err
 	}
-	made.print(1, 64)
+	made.print(0, 64)
 	for round, conns := range []int64{16, 64} {
 		stop, err := watch(db)
 		if err != nil {

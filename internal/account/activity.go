@@ -169,7 +169,7 @@ func (d *decision) page() {
 	}
 	b.Pages++
 	key := pageKey(d.svc, d.key.ID, b.Pages)
-	d.tx.Put(key, &Page{At: old[len(old)-1].At, Sealed: d.svc.Ring.Current().Seal(tableActivity, columnEntries, key.ID, appendCBOR(nil, old))})
+	d.tx.Put(key, &Page{At: old[len(old)-1].At, Sealed: d.svc.Ring.Current().Seal(tableActivity, columnEntries, key.ID, ledger.Pack(nil, old))})
 }
 
 // readPage returns the entries of a page; none when it has been removed.
@@ -189,7 +189,7 @@ func openPage(svc *service.Service, id ledger.ID, p *Page) ([]entry, error) {
 		return nil, fault.As(err)
 	}
 	var all []entry
-	if err := decoder.Unmarshal(plain, &all); err != nil {
+	if err := ledger.Unpack(plain, &all); err != nil {
 		return nil, fault.As(fmt.Errorf("decode activity: %w", err))
 	}
 	return all, nil
@@ -307,6 +307,6 @@ func (d *decision) mark(id uint32, pages []ledger.Key) error {
 	if err := mark(all); err != nil {
 		return err
 	}
-	d.tx.Put(pages[0], &Page{At: p.At, Sealed: d.svc.Ring.Current().Seal(tableActivity, columnEntries, pages[0].ID, appendCBOR(nil, all))})
+	d.tx.Put(pages[0], &Page{At: p.At, Sealed: d.svc.Ring.Current().Seal(tableActivity, columnEntries, pages[0].ID, ledger.Pack(nil, all))})
 	return nil
 }

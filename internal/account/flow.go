@@ -178,7 +178,7 @@ func (a *Accounts) now() int64 { return a.Ledger.Now().UnixMilli() }
 
 // seal is the text of a flow.
 func seal(svc *service.Service, f *flow) string {
-	return secret.EncodeToken(flowPrefix, svc.Ring.Current().Seal(tableFlow, columnBody, ledger.ID{}, appendCBOR(nil, f)))
+	return secret.EncodeToken(flowPrefix, svc.Ring.Current().Seal(tableFlow, columnBody, ledger.ID{}, ledger.Pack(nil, f)))
 }
 
 // openFlow reads a flow that a browser brought. One of another service, changed or too old is ErrFlow.
@@ -192,7 +192,7 @@ func (a *Accounts) openFlow(svc *service.Service, text string) (*flow, error) {
 		return nil, ErrFlow
 	}
 	f := new(flow)
-	if err := decoder.Unmarshal(plain, f); err != nil || f.Until <= a.now() {
+	if err := ledger.Unpack(plain, f); err != nil || f.Until <= a.now() {
 		return nil, ErrFlow
 	}
 	return f, nil

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
@@ -32,7 +30,7 @@ func (l *Login) AppendRecord(dst []byte) []byte {
 	if l.Former.IsZero() {
 		return dst
 	}
-	return appendCBOR(dst, l)
+	return ledger.Pack(dst, l)
 }
 
 // Copy implements ledger.Value.
@@ -53,7 +51,7 @@ type Row struct {
 }
 
 // AppendRecord implements ledger.Value.
-func (r *Row) AppendRecord(dst []byte) []byte { return appendCBOR(dst, r) }
+func (r *Row) AppendRecord(dst []byte) []byte { return ledger.Pack(dst, r) }
 
 // Copy implements ledger.Value. The sealed body is replaced and never written to.
 func (r *Row) Copy() ledger.Value { c := *r; return &c }
@@ -71,7 +69,7 @@ type Page struct {
 }
 
 // AppendRecord implements ledger.Value.
-func (p *Page) AppendRecord(dst []byte) []byte { return appendCBOR(dst, p) }
+func (p *Page) AppendRecord(dst []byte) []byte { return ledger.Pack(dst, p) }
 
 // Copy implements ledger.Value.
 func (p *Page) Copy() ledger.Value { c := *p; return &c }
@@ -244,28 +242,6 @@ const (
 // String is the state as the API says it.
 func (s State) String() string { return [...]string{"open", "locked", "closed"}[s] }
 
-var encoder, decoder = modes()
-
-func modes() (cbor.EncMode, cbor.DecMode) {
-	enc, err := cbor.EncOptions{}.EncMode()
-	if err != nil {
-		panic(err)
-	}
-	dec, err := cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid}.DecMode()
-	if err != nil {
-		panic(err)
-	}
-	return enc, dec
-}
-
-func appendCBOR(dst []byte, v any) []byte {
-	b, err := encoder.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("a row that can't be encoded: %v", err)) // only a wrong type could do that
-	}
-	return append(dst, b...)
-}
-
 // DecodeRow is the ledger's Decode for the rows of this package.
 func DecodeRow(kind ledger.Kind, record []byte) (ledger.Value, error) {
 	var v ledger.Value
@@ -287,7 +263,7 @@ func DecodeRow(kind ledger.Kind, record []byte) (ledger.Value, error) {
 	default:
 		return nil, fmt.Errorf("rows of kind %d belong to somebody else", kind)
 	}
-	if err := decoder.Unmarshal(record, v); err != nil {
+	if err := ledger.Unpack(record, v); err != nil {
 		return nil, fmt.Errorf("decode a row of kind %d: %w", kind, err)
 	}
 	return v, nil
@@ -326,7 +302,7 @@ func openRow(svc *service.Service, id ledger.ID, v ledger.Value) (*body, int64, 
 		return nil, 0, fault.As(err)
 	}
 	b := new(body)
-	if err := decoder.Unmarshal(plain, b); err != nil {
+	if err := ledger.Unpack(plain, b); err != nil {
 		return nil, 0, fault.As(fmt.Errorf("decode an account: %w", err))
 	}
 	return b, r.UpdatedAt, nil
@@ -336,7 +312,7 @@ func openRow(svc *service.Service, id ledger.ID, v ledger.Value) (*body, int64, 
 func sealRow(svc *service.Service, id ledger.ID, b *body, at int64) *Row {
 	return &Row{
 		UpdatedAt: at, Wake: b.wakeAt(), Kept: b.exists(),
-		Sealed: svc.Ring.Current().Seal(tableAccount, columnBody, id, appendCBOR(nil, b)),
+		Sealed: svc.Ring.Current().Seal(tableAccount, columnBody, id, ledger.Pack(nil, b)),
 	}
 }
 

@@ -132,11 +132,11 @@ func newDraft(req *BeginRequest, now time.Time) (*draft, error) {
 		},
 	}
 	if req.Context != (RequestContext{}) {
-		d.record.Context = keys.Seal(tableVerification, columnContext, id, appendCBOR(nil, req.Context))
+		d.record.Context = keys.Seal(tableVerification, columnContext, id, ledger.Pack(nil, req.Context))
 	}
 	if req.Detail != (Detail{}) {
 		d.record.Binding = bindingMAC(keys, id, req.Detail)
-		d.record.Details = keys.Seal(tableVerification, columnDetails, id, appendCBOR(nil, req.Detail))
+		d.record.Details = keys.Seal(tableVerification, columnDetails, id, ledger.Pack(nil, req.Detail))
 	}
 	if req.Code != nil {
 		d.code = *req.Code

@@ -29,7 +29,7 @@ type Place struct {
 }
 
 // AppendRecord implements ledger.Value.
-func (c *Contact) AppendRecord(dst []byte) []byte { return appendCBOR(dst, c) }
+func (c *Contact) AppendRecord(dst []byte) []byte { return ledger.Pack(dst, c) }
 
 // Copy implements ledger.Value.
 func (c *Contact) Copy() ledger.Value {

@@ -44,7 +44,7 @@ func replayable(svc *service.Service, idem Idempotency, op ledger.Op, out *answe
 		if err := inner(tx); err != nil {
 			return err // nothing happened, so nothing is remembered
 		}
-		sealed := svc.Ring.Current().Seal(tableReply, columnAnswer, id, appendCBOR(nil, out))
+		sealed := svc.Ring.Current().Seal(tableReply, columnAnswer, id, ledger.Pack(nil, out))
 		reply := &Reply{At: now, Answer: sealed}
 		copy(reply.BodyMAC[:], body[:])
 		tx.Put(key, reply)
@@ -71,7 +71,7 @@ func replay(svc *service.Service, id ledger.ID, before *Reply, body []byte, out 
 	if err != nil {
 		return fault.As(err)
 	}
-	if err := decoder.Unmarshal(plain, out); err != nil {
+	if err := ledger.Unpack(plain, out); err != nil {
 		return fault.As(fmt.Errorf("decode a recorded answer: %w", err))
 	}
 	out.replayed = true

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/service"
@@ -122,30 +120,6 @@ type Attempt struct {
 // maxAttempts of one message are kept; of more, the latest.
 const maxAttempts = 8
 
-var encoder, decoder = modes()
-
-func modes() (cbor.EncMode, cbor.DecMode) {
-	enc, err := cbor.EncOptions{}.EncMode()
-	if err != nil {
-		panic(err)
-	}
-	dec, err := cbor.DecOptions{
-		UTF8: cbor.UTF8DecodeInvalid, // a row that was written must be readable, whatever somebody put into it
-	}.DecMode()
-	if err != nil {
-		panic(err)
-	}
-	return enc, dec
-}
-
-func appendCBOR(dst []byte, v any) []byte {
-	b, err := encoder.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("a row that can't be encoded: %v", err)) // only a wrong type could do that
-	}
-	return append(dst, b...)
-}
-
 // DecodeRow is the ledger's Decode for the rows of this package.
 func DecodeRow(kind ledger.Kind, record []byte) (ledger.Value, error) {
 	var v ledger.Value
@@ -159,14 +133,14 @@ func DecodeRow(kind ledger.Kind, record []byte) (ledger.Value, error) {
 	default:
 		return nil, fmt.Errorf("rows of kind %d belong to somebody else", kind)
 	}
-	if err := decoder.Unmarshal(record, v); err != nil {
+	if err := ledger.Unpack(record, v); err != nil {
 		return nil, fmt.Errorf("decode a row of kind %d: %w", kind, err)
 	}
 	return v, nil
 }
 
 // AppendRecord implements ledger.Value.
-func (r *Record) AppendRecord(dst []byte) []byte { return appendCBOR(dst, r) }
+func (r *Record) AppendRecord(dst []byte) []byte { return ledger.Pack(dst, r) }
 
 // Copy implements ledger.Value. Byte strings are replaced and never written to, so they are shared.
 func (r *Record) Copy() ledger.Value {
@@ -254,7 +228,7 @@ type Reply struct {
 const replyLife = 24 * time.Hour
 
 // AppendRecord implements ledger.Value.
-func (r *Reply) AppendRecord(dst []byte) []byte { return appendCBOR(dst, r) }
+func (r *Reply) AppendRecord(dst []byte) []byte { return ledger.Pack(dst, r) }
 
 // Copy implements ledger.Value.
 func (r *Reply) Copy() ledger.Value { c := *r; return &c }

@@ -176,7 +176,7 @@ func openCBOR(svc *service.Service, id ledger.ID, column string, sealed []byte, 
 	if err != nil {
 		return fault.As(err)
 	}
-	if err := decoder.Unmarshal(plain, v); err != nil {
+	if err := ledger.Unpack(plain, v); err != nil {
 		return fault.As(fmt.Errorf("decode %s: %w", column, err))
 	}
 	return nil
