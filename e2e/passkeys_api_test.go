@@ -175,6 +175,6 @@ func TestRecoveryAndUndoByAPI(t *testing.T) {
 	if s.Next != "new_password" && s.Next != "done" {
 		t.Fatalf("%+v", s)
 	}
-	s, err = d.SignIn(ctx, "dan@mail.example", newWords, thief)
+	_, err = d.SignIn(ctx, "dan@mail.example", newWords, thief)
 	wants(t, err, "wrong_password")
 }

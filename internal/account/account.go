@@ -23,7 +23,7 @@ import (
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
-	"github.com/countersign/countersign/internal/password"
+	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/verification"
 )
@@ -43,6 +43,12 @@ type Callers interface {
 	Wrong(svc *service.Service, now time.Time)
 }
 
+// Hasher is what [password.Hasher] does. It is an interface so that a test can count the hashes that an answer costs.
+type Hasher interface {
+	Hash(ctx context.Context, p secret.Text) (string, error)
+	Verify(ctx context.Context, hash string, p secret.Text) (right, outdated bool, err error)
+}
+
 // Options of New. All are needed.
 type Options struct {
 	Ledger   ledger.Ledger
@@ -50,7 +56,7 @@ type Options struct {
 	Callers  Callers
 	Services verification.Services
 	Sender   verification.Sender // of notices
-	Hasher   *password.Hasher
+	Hasher   Hasher
 	Origin   func(*service.Service) string                                      // of a service's pages: "https://acme.example"
 	Erase    func(ctx context.Context, service uint32, subject ledger.ID) error // removes from the log what is said of somebody
 }

@@ -100,10 +100,21 @@ type world struct {
 	erased   map[ledger.ID]bool
 }
 
-// counting counts what is asked of the database.
+// counting counts what is asked of the database and of the processor.
 type counting struct {
 	ledger.Ledger
-	reads, ops atomic.Int64
+	*password.Hasher
+	reads, ops, hashes atomic.Int64
+}
+
+func (c *counting) Hash(ctx context.Context, p secret.Text) (string, error) {
+	c.hashes.Add(1)
+	return c.Hasher.Hash(ctx, p)
+}
+
+func (c *counting) Verify(ctx context.Context, hash string, p secret.Text) (right, outdated bool, err error) {
+	c.hashes.Add(1)
+	return c.Hasher.Verify(ctx, hash, p)
 }
 
 func (c *counting) Do(ctx context.Context, op ledger.Op) error {
@@ -149,11 +160,11 @@ func newWorld(t testing.TB, url string, policy func(*service.Policy)) *world {
 	must(t, err)
 	b := ledger.New(w.store, ledger.Options{Decode: decode, Offset: func() time.Duration { return time.Duration(w.offset.Load()) }})
 	t.Cleanup(b.Close)
-	w.ledger = &counting{Ledger: b}
+	w.ledger = &counting{Ledger: b, Hasher: password.NewHasher(2)}
 	callers := verification.NewCallers(w.store, slog.New(slog.DiscardHandler))
 	w.engine = verification.New(w.ledger, reg, w.post, callers)
 	w.accounts = account.New(account.Options{
-		Ledger: w.ledger, Codes: w.engine, Callers: callers, Services: reg, Sender: w.post, Hasher: password.NewHasher(2),
+		Ledger: w.ledger, Codes: w.engine, Callers: callers, Services: reg, Sender: w.post, Hasher: w.ledger,
 		Origin: func(s *service.Service) string { return "https://" + s.Domain },
 		Erase:  func(_ context.Context, _ uint32, id ledger.ID) error { w.erased[id] = true; return nil },
 	})
@@ -406,17 +417,18 @@ func TestNobodyLearnsWhoExists(t *testing.T) {
 		w := newWorld(t, url, nil)
 		w.signUp(ann).addPhone(phone, true)
 		type cost struct {
-			reads, ops int64
-			err        string
-			next       account.StepKind
-			sent       int
+			reads, ops, hashes int64
+			err                string
+			next               account.StepKind
+			sent               int
 		}
 		measure := func(fn func(address string) (*account.Step, error), address string) cost {
 			w.ledger.reads.Store(0)
 			w.ledger.ops.Store(0)
+			w.ledger.hashes.Store(0)
 			sent := w.post.count()
 			s, err := fn(address)
-			c := cost{reads: w.ledger.reads.Load(), ops: w.ledger.ops.Load()}
+			c := cost{reads: w.ledger.reads.Load(), ops: w.ledger.ops.Load(), hashes: w.ledger.hashes.Load()}
 			if err != nil {
 				c.err = fault.As(err).Code + fault.As(err).Message
 			} else {

@@ -22,7 +22,7 @@ var ErrWrongPassword = fault.New(fault.Unprocessable, "wrong_password",
 // SignIn judges a password. The Step is Done where no second step is needed (two-step verification is off, or the device is
 // trusted), else the second step, for which a code is on its way if the account's default method is one that is sent.
 //
-// It costs two statements, whoever exists: one that reads login and account, and the batch that begins the code's verification,
+// It costs one read and one batch, whoever exists: the read of login and account, and the batch that begins the code's verification,
 // or writes down the session or the wrong try.
 //
 // Faults: Unprocessable (ErrWrongPassword: also when there is no such account, in words and in time), TooMany (wait, or too many wrong
