@@ -249,11 +249,13 @@ func TestAccessToAccounts(t *testing.T) {
 	if looks != 4 { // find by both, and two reads by support's
 		t.Errorf("%d looks are seen: %+v", looks, seen.Entries)
 	}
-	// A key for accounts may not touch staff's, whatever it knows.
+	// A key for accounts may neither look at staff's nor touch them, whatever it knows.
 	list, err := client.New(url, keys["manage"]).Staff(ctx)
 	must(t, err)
 	own := client.New(url, keys["account"])
-	for _, err := range []error{own.LockAccount(ctx, list[0].Account), own.SignOutAccount(ctx, list[0].Account), own.CloseAccount(ctx, list[0].Account)} {
+	_, look := own.Account(ctx, list[0].Account)
+	_, entries := own.AccountActivity(ctx, list[0].Account, 0)
+	for _, err := range []error{look, entries, own.LockAccount(ctx, list[0].Account), own.SignOutAccount(ctx, list[0].Account), own.CloseAccount(ctx, list[0].Account)} {
 		wants(t, err, "staff_account")
 	}
 }

@@ -488,7 +488,7 @@ func TestClosing(t *testing.T) {
 			if _, err := w.accounts.Wake(t.Context(), 10); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.accounts.Get(t.Context(), w.svc, id); fault.As(err).Code != "account_not_found" || !w.erased[id] {
+			if _, err := w.accounts.Get(t.Context(), w.svc, id, account.By{}); fault.As(err).Code != "account_not_found" || !w.erased[id] {
 				t.Fatalf("%v, erased: %v", err, w.erased)
 			}
 			w.signUp(address) // the address is free again

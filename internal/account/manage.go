@@ -114,14 +114,17 @@ func (n *NewAccount) check() error {
 
 // Get returns an account for an application or for support: contacts masked.
 //
-// Faults: NotFound, Unavailable.
-func (a *Accounts) Get(ctx context.Context, svc *service.Service, id ledger.ID) (*View, error) {
+// Faults: NotFound, Forbidden (staff_account), Unavailable.
+func (a *Accounts) Get(ctx context.Context, svc *service.Service, id ledger.ID, by By) (*View, error) {
 	b, err := a.read(ctx, svc, id)
 	if err != nil {
 		return nil, err
 	}
 	if !b.exists() || b.State == Closed {
 		return nil, errNoAccount
+	}
+	if err := by.touch(b); err != nil {
+		return nil, err
 	}
 	return viewOf(svc, id, b, nil, a.Ledger.Now(), false), nil
 }

@@ -40,7 +40,7 @@ func (a *API) createAccount(c *call) error {
 	if err != nil {
 		return err
 	}
-	v, err := a.Accounts.Get(c.context(), c.svc, id)
+	v, err := a.Accounts.Get(c.context(), c.svc, id, c.byApplication())
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (a *API) account(c *call) error {
 // somebody looks, and the account's owner sees it.
 func (a *API) look(c *call, id ledger.ID) (*account.View, error) {
 	if c.key.Has(service.ScopeAccount) {
-		return a.Accounts.Get(c.context(), c.svc, id)
+		return a.Accounts.Get(c.context(), c.svc, id, c.byApplication())
 	}
 	return a.Accounts.Seen(c.context(), c.svc, id, c.byApplication())
 }
@@ -158,7 +158,9 @@ func (a *API) appendActivity(c *call) error {
 	})
 }
 
-func (a *API) staff(c *call) error {
+func (a *API) staff(c *call) error { return a.staffFor(c, c.byApplication()) }
+
+func (a *API) staffFor(c *call, by account.By) error {
 	list, err := a.Store.Staff(c.context(), c.svc.ID)
 	if err != nil {
 		return err
@@ -166,7 +168,7 @@ func (a *API) staff(c *call) error {
 	out := StaffList{Staff: []Staff{}}
 	for _, m := range list {
 		one := Staff{Account: account.FormatID(m.Account), Role: m.Role.String(), Since: m.Since}
-		v, err := a.Accounts.Get(c.context(), c.svc, m.Account)
+		v, err := a.Accounts.Get(c.context(), c.svc, m.Account, by)
 		switch {
 		case err == nil && len(v.Contacts) > 0:
 			one.Contact, one.TwoStep = v.Contacts[0].Masked, v.TwoStep
@@ -213,7 +215,7 @@ func (a *API) dismissBy(c *call, by account.By) error {
 		if err != nil {
 			return err
 		}
-		v, err := a.Accounts.Get(c.context(), c.svc, id)
+		v, err := a.Accounts.Get(c.context(), c.svc, id, by)
 		switch {
 		case err != nil && fault.As(err).Kind != fault.NotFound:
 			return err
@@ -273,7 +275,7 @@ func (a *API) startRecovery(c *call) error {
 }
 
 func (a *API) staffStaff(c *call) error {
-	return a.onOperator(c, func(account.By) error { return a.staff(c) })
+	return a.onOperator(c, func(by account.By) error { return a.staffFor(c, by) })
 }
 
 func (a *API) staffInvite(c *call) error {
