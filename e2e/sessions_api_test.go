@@ -159,6 +159,7 @@ func TestTheSecurityCentreByAPI(t *testing.T) {
 		if s.Next != "code" {
 			t.Fatalf("%+v", s)
 		}
+		d.code("+14155550121") // the sign-in texted one, which mustn't be taken for a later one
 		s, err = d.Choose(ctx, s.Flow, "r")
 		must(t, err)
 		return d.Answer(ctx, client.FlowRequest{Flow: s.Flow, Code: code, Trust: true, Visitor: other})
