@@ -156,7 +156,7 @@ func measureDatabase(db string, long time.Duration, rows int, bare map[int]float
 	if err != nil {
 		return err
 	}
-	engine := engineOf(db)
+	engine, _, _ := strings.Cut(db, ":")
 	if rows > 0 {
 		engine += fmt.Sprintf(" over %d rows", rows)
 	}
@@ -167,34 +167,20 @@ func measureDatabase(db string, long time.Duration, rows int, bare map[int]float
 	}
 	for _, conns := range []int{16, 64} {
 		ids := &pile{}
-		stop, err := watch(db)
-		if err != nil {
+		if _, err := s.measured(db, engine+" issue", conns, long, begin, ids.add, bare[conns]); err != nil {
 			return err
 		}
-		l, err := s.load(engine+" issue", conns, long, begin, ids.add)
-		if err != nil {
-			return err
-		}
-		l.db, l.statements = stop(l.n)
-		l.print(bare[conns], conns)
-
 		list := ids.take()
-		stop, err = watch(db)
-		if err != nil {
-			return err
-		}
-		l, err = s.load(engine+" check", conns, long, func(i int64) request {
+		_, err := s.measured(db, engine+" check", conns, long, func(i int64) request {
 			if int(i) > len(list) {
 				return request{}
 			}
 			id := list[i-1]
 			return request{path: "/v1/verifications/" + id + "/checks", body: `{"code":"` + s.make(id) + `"}`, want: `"approved":true`}
-		}, nil)
+		}, nil, bare[conns])
 		if err != nil {
 			return err
 		}
-		l.db, l.statements = stop(l.n)
-		l.print(bare[conns], conns)
 	}
 	if rows == 0 {
 		if err := measureSignIns(s, db, engine, long); err != nil {
@@ -246,6 +232,21 @@ func (l *line) print(bare float64, conns int) {
 
 // request is one HTTP request; without a path there is nothing more to ask. want must be in the reply.
 type request struct{ path, body, want string }
+
+// measured is load with what the database did meanwhile, printed; bare is the rate that the ratio is to.
+func (s *server) measured(db, name string, conns int, long time.Duration, next func(i int64) request, seen func(reply []byte), bare float64) (line, error) {
+	stop, err := watch(db)
+	if err != nil {
+		return line{}, err
+	}
+	l, err := s.load(name, conns, long, next, seen)
+	if err != nil {
+		return line{}, err
+	}
+	l.db, l.statements = stop(l.n)
+	l.print(bare, conns)
+	return l, nil
+}
 
 // load asks over conns connections for as long, or until next has nothing more.
 func (s *server) load(name string, conns int, long time.Duration, next func(i int64) request, seen func(reply []byte)) (line, error) {

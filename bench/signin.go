@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -45,25 +44,19 @@ func measureSignIns(s *server, db, engine string, long time.Duration) error {
 		return err
 	}
 	made.print(0, 64)
-	for round, conns := range []int64{16, 64} {
-		stop, err := watch(db)
-		if err != nil {
-			return err
-		}
+	for round, conns := range []int{16, 64} {
 		first := int64(round) * people / 2
-		l, err := s.load(engine+" sign-in", int(conns), long, func(i int64) request {
+		l, err := s.measured(db, engine+" sign-in", conns, long, func(i int64) request {
 			if i > people/2 {
 				return request{}
 			}
 			return request{
 				path: "/v1/flows/sign-in", body: fmt.Sprintf(`{"contact":"s%d@mail.example","password":%q}`, first+i, signInWords), want: `"session_token"`,
 			}
-		}, nil)
+		}, nil, rate)
 		if err != nil {
 			return err
 		}
-		l.db, l.statements = stop(l.n)
-		l.print(rate, int(conns))
 		fmt.Printf("%-34s %10s %8s %8s %8s %10.4f\n", "  everything but the hash", "", "", "", "", l.cpu/float64(l.n)*1000-1000*alone)
 	}
 	return nil
@@ -90,10 +83,4 @@ func hashRate(h *password.Hasher, hash string, lanes int, long time.Duration) (f
 	}
 	err := all.Wait()
 	return float64(n.Load()) / time.Since(began).Seconds(), err
-}
-
-// engineOf is the database's name in the table.
-func engineOf(db string) string {
-	engine, _, _ := strings.Cut(db, ":")
-	return engine
 }

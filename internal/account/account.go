@@ -212,6 +212,7 @@ type found struct {
 	contact contact.Contact
 	login   ledger.Key
 	key     ledger.Key // of the account's row, or of the one that only counts
+	former  ledger.ID  // whose contact it was until it was removed; zero: nobody's
 	b       *body
 }
 
@@ -224,7 +225,7 @@ func (a *Accounts) find(ctx context.Context, svc *service.Service, c contact.Con
 		return nil, err
 	}
 	if l, ok := l.(*Login); ok {
-		f.key = ledger.AccountOf(svc.ID, l.Account)
+		f.key, f.former = ledger.AccountOf(svc.ID, l.Account), l.Former
 	}
 	f.b, _, err = openRow(svc, f.key.ID, row)
 	return f, err

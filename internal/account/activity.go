@@ -169,7 +169,12 @@ func (d *decision) page() {
 	}
 	b.Pages++
 	key := pageKey(d.svc, d.key.ID, b.Pages)
-	d.tx.Put(key, &Page{At: old[len(old)-1].At, Sealed: d.svc.Ring.Current().Seal(tableActivity, columnEntries, key.ID, ledger.Pack(nil, old))})
+	d.putPage(key, old)
+}
+
+// putPage writes a page of entries, of which there is at least one.
+func (d *decision) putPage(key ledger.Key, all []entry) {
+	d.tx.Put(key, &Page{At: all[len(all)-1].At, Sealed: d.svc.Ring.Current().Seal(tableActivity, columnEntries, key.ID, ledger.Pack(nil, all))})
 }
 
 // readPage returns the entries of a page; none when it has been removed.
@@ -198,14 +203,15 @@ func openPage(svc *service.Service, id ledger.ID, p *Page) ([]entry, error) {
 // pageOfView is how many entries Activity gives at least, if there are so many.
 const pageOfView = 20
 
-// Activity lists a person's activity, the latest first: those before an entry (0: from the latest on), and whether there may be more.
+// Activity lists a person's activity, the latest first: the entries before one (0: from the latest on), and the one before which there
+// may be more (0: there is none).
 //
 // Faults: Unavailable.
-func (a *Accounts) Activity(ctx context.Context, s *Signed, before uint32) ([]Entry, bool, error) {
+func (a *Accounts) Activity(ctx context.Context, s *Signed, before uint32) ([]Entry, uint32, error) {
 	return a.activity(ctx, s.Service, s.ID, s.b, before)
 }
 
-func (a *Accounts) activity(ctx context.Context, svc *service.Service, id ledger.ID, b *body, before uint32) ([]Entry, bool, error) {
+func (a *Accounts) activity(ctx context.Context, svc *service.Service, id ledger.ID, b *body, before uint32) ([]Entry, uint32, error) {
 	var out []Entry
 	add := func(all []entry) {
 		for _, e := range slices.Backward(all) {
@@ -219,7 +225,7 @@ func (a *Accounts) activity(ctx context.Context, svc *service.Service, id ledger
 	for ; n > 0 && len(out) < pageOfView; n-- {
 		all, err := a.readPage(ctx, svc, id, n)
 		if err != nil {
-			return nil, false, err
+			return nil, 0, err
 		}
 		if all == nil {
 			n = 0 // what is older has been removed, too
@@ -227,7 +233,10 @@ func (a *Accounts) activity(ctx context.Context, svc *service.Service, id ledger
 		}
 		add(all)
 	}
-	return out, n > 0, nil
+	if n == 0 || len(out) == 0 {
+		return out, 0, nil
+	}
+	return out, out[len(out)-1].ID, nil
 }
 
 // NotMe says that an entry wasn't the account's owner. Everything else is signed out and no device is trusted any more; the
@@ -251,11 +260,7 @@ func (a *Accounts) NotMe(ctx context.Context, s *Signed, id uint32, v *Visitor) 
 			return err
 		}
 		d.b.Sessions = keep(d.b.Sessions, func(o session) bool { return o.ID == s.session.ID })
-		for i := range d.b.Devices {
-			if d.b.Devices[i].ID != s.session.Device {
-				d.b.Devices[i].Trusted = 0
-			}
-		}
+		d.b.distrust(s.session.Device)
 		d.b.Recent = append(d.b.Recent, entry{ID: d.b.next(), At: d.at, Kind: ActNotMe, Device: clip(v.Device, maxWords), Place: clip(v.Place, maxWords)})
 		d.log(ActNotMe, id)
 		d.tell(message.NotMe, v, "")
@@ -307,6 +312,6 @@ func (d *decision) mark(id uint32, pages []ledger.Key) error {
 	if err := mark(all); err != nil {
 		return err
 	}
-	d.tx.Put(pages[0], &Page{At: p.At, Sealed: d.svc.Ring.Current().Seal(tableActivity, columnEntries, pages[0].ID, ledger.Pack(nil, all))})
+	d.putPage(pages[0], all)
 	return nil
 }

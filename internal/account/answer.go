@@ -49,8 +49,7 @@ func (a *Accounts) send(ctx context.Context, svc *service.Service, f *flow, b *b
 	if err != nil {
 		return nil, err
 	}
-	dev, old := proven(svc, f.Account, b, v.Devices, a.now())
-	caller := v.caller(dev != nil && !old)
+	caller := v.caller(current(svc, f.Account, b, v.Devices, a.now()) != nil)
 	if !f.Code.IsZero() && sameTarget(f.CodeWay, f.Way) {
 		_, err := a.Codes.Resend(ctx, verification.ResendRequest{Service: svc, ID: f.Code, Channel: channel, Caller: caller})
 		if err == nil {
@@ -69,8 +68,7 @@ func (a *Accounts) send(ctx context.Context, svc *service.Service, f *flow, b *b
 		return nil, err
 	}
 	f.Code, f.CodeWay = begun.ID, f.Way
-	s, err := a.step(ctx, svc, f, b)
-	return s, err
+	return a.step(ctx, svc, f, b)
 }
 
 // begunAnew tells whether a refused resend asks for a new verification.
@@ -119,7 +117,7 @@ var errNotSent = fault.New(fault.Invalid, "way_not_sent", "Nothing is sent for t
 
 // target is where the flow's way sends its code.
 func (f *flow) target(svc *service.Service, b *body) (contact.Contact, service.Channel, error) {
-	for _, all := range [][]contactOf{b.Contacts, f.formerContacts(b)} {
+	for _, all := range [][]contactOf{b.Contacts, f.former(b).Contacts} {
 		for i := range all {
 			id, ok := thingID('c', f.Way)
 			if !ok || all[i].ID != id {
@@ -186,7 +184,7 @@ func (a *Accounts) Answer(ctx context.Context, svc *service.Service, text string
 	case StepApp:
 		return a.answerApp(ctx, svc, f, b, ans)
 	case StepRecoveryCode:
-		return a.answerRecoveryCode(ctx, svc, f, b, ans)
+		return a.answerRecoveryCode(ctx, svc, f, ans)
 	case StepPassword:
 		return a.answerPassword(ctx, svc, f, ans)
 	case StepPasskey:
@@ -226,11 +224,7 @@ func (a *Accounts) answerCode(ctx context.Context, svc *service.Service, f *flow
 				return nil, err
 			}
 		}
-		s, err := a.step(ctx, svc, f, b)
-		if err == nil {
-			s.Problem = &Problem{Code: got.Result.String() + "_code", Checked: got}
-		}
-		return s, err
+		return a.problem(ctx, svc, f, b, Problem{Code: got.Result.String() + "_code", Checked: got})
 	}
 	return a.conclude(ctx, svc, f, way.Method, ans, func(*decision) (string, error) { return "", nil })
 }
@@ -296,11 +290,10 @@ func (a *Accounts) conclude(ctx context.Context, svc *service.Service, f *flow, 
 	if out.flow == nil {
 		return &Step{Kind: f.Kind, Next: StepDone, Done: out.done}, nil
 	}
-	s, err := a.step(ctx, svc, out.flow, out.changed)
-	if err == nil && out.wrong != "" {
-		s.Problem = &Problem{Code: out.wrong}
+	if out.wrong != "" {
+		return a.problem(ctx, svc, out.flow, out.changed, Problem{Code: out.wrong})
 	}
-	return s, err
+	return a.step(ctx, svc, out.flow, out.changed)
 }
 
 // begunBy is for flows that a session began: it may have ended since, and what was frozen since doesn't change any more.
@@ -363,7 +356,7 @@ func (a *Accounts) touched(ctx context.Context, svc *service.Service, f *flow) (
 	if err != nil {
 		return nil, err
 	}
-	contacts := append(slices.Clone(b.Contacts), f.formerContacts(b)...)
+	contacts := append(slices.Clone(b.Contacts), f.former(b).Contacts...)
 	if f.Kind != FlowUndo {
 		contacts = append(keep(contacts, func(c contactOf) bool { return thing('c', c.ID) == f.Name }), contactOf{Value: f.Contact})
 	}
@@ -393,7 +386,7 @@ func (a *Accounts) repeat(ctx context.Context, svc *service.Service, f *flow, an
 	}
 	id := f.Account
 	if f.Kind == FlowSignUp {
-		id = ledger.ID(hash(svc, "account", f.Account, f.Nonce[:]))
+		id = newAccountID(svc, f)
 	}
 	b, err := a.read(ctx, svc, id)
 	if err != nil {

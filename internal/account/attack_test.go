@@ -429,13 +429,13 @@ func TestNotMe(t *testing.T) {
 		}
 		all, before := []account.Entry{}, uint32(0)
 		for {
-			page, more, err := w.accounts.Activity(t.Context(), b.signed(), before)
+			page, older, err := w.accounts.Activity(t.Context(), b.signed(), before)
 			must(t, err)
 			all = append(all, page...)
-			if !more {
+			if older == 0 {
 				break
 			}
-			before = page[len(page)-1].ID
+			before = older
 		}
 		if last := all[len(all)-1]; last.Kind != account.ActSignUp && last.Kind != account.ActSignIn || len(all) < 63 {
 			t.Fatalf("%d entries, the first of all is %v", len(all), last.Kind)

@@ -145,7 +145,6 @@ const (
 	MethodPasskey  Method = "passkey"
 	MethodRecovery Method = "recovery_code"
 	MethodPassword Method = "password"
-	MethodDevice   Method = "device" // a trusted device, which proves itself
 )
 
 // Way is one method of one account that may be used now.
@@ -268,10 +267,18 @@ func (a *Accounts) step(ctx context.Context, svc *service.Service, f *flow, b *b
 	case f.Kind == FlowAddApp:
 		s.Setup = setupOf(svc, f, b)
 	}
-	if err := f.describe(b, s); err != nil {
+	f.describe(b, s)
+	s.Flow = seal(svc, f)
+	return s, nil
+}
+
+// problem is where a flow still stands after an answer that didn't do.
+func (a *Accounts) problem(ctx context.Context, svc *service.Service, f *flow, b *body, p Problem) (*Step, error) {
+	s, err := a.step(ctx, svc, f, b)
+	if err != nil {
 		return nil, err
 	}
-	s.Flow = seal(svc, f)
+	s.Problem = &p
 	return s, nil
 }
 

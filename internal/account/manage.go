@@ -76,7 +76,7 @@ func (a *Accounts) Create(ctx context.Context, svc *service.Service, n NewAccoun
 			b.Password = passwordOf{Hash: n.PasswordHash, ChangedAt: d.at}
 		}
 		for i, c := range n.Contacts {
-			if l, ok := d.tx.Get(keys[i]).(*Login); ok && (l.Account != decoyKey(svc, keys[i]).ID || l.Until > d.at) {
+			if d.taken(keys[i]) {
 				return errTaken
 			}
 			own := contactOf{ID: b.next(), Value: c.Reveal(), Kind: c.Kind(), AddedAt: d.at}
@@ -185,9 +185,7 @@ func (a *Accounts) SignOutAll(ctx context.Context, svc *service.Service, id ledg
 			return err
 		}
 		d.b.Sessions = nil
-		for i := range d.b.Devices {
-			d.b.Devices[i].Trusted = 0
-		}
+		d.b.distrust(0)
 		d.note(entry{Kind: ActSignOut, What: by.Name}, nil)
 		return nil
 	})
@@ -226,13 +224,13 @@ func (a *Accounts) AppendActivity(ctx context.Context, svc *service.Service, id 
 // ActivityOf lists an account's activity for an application or support; see Activity.
 //
 // Faults: NotFound, Unavailable.
-func (a *Accounts) ActivityOf(ctx context.Context, svc *service.Service, id ledger.ID, before uint32) ([]Entry, bool, error) {
+func (a *Accounts) ActivityOf(ctx context.Context, svc *service.Service, id ledger.ID, before uint32) ([]Entry, uint32, error) {
 	b, err := a.read(ctx, svc, id)
 	if err != nil {
-		return nil, false, err
+		return nil, 0, err
 	}
 	if !b.exists() || b.State == Closed {
-		return nil, false, errNoAccount
+		return nil, 0, errNoAccount
 	}
 	return a.activity(ctx, svc, id, b, before)
 }

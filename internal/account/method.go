@@ -42,11 +42,7 @@ func (p *app) accept(code otp.Code, at int64) bool {
 func (a *Accounts) answerApp(ctx context.Context, svc *service.Service, f *flow, b *body, ans *Answer) (*Step, error) {
 	code, ok := typedApp(ans.Typed)
 	if !ok {
-		s, err := a.step(ctx, svc, f, b)
-		if err == nil {
-			s.Problem = &Problem{Code: "unclear_app_code"}
-		}
-		return s, err
+		return a.problem(ctx, svc, f, b, Problem{Code: "unclear_app_code"})
 	}
 	return a.conclude(ctx, svc, f, MethodApp, ans, func(d *decision) (string, error) {
 		if f.Kind == FlowAddApp {
@@ -60,7 +56,7 @@ func (a *Accounts) answerApp(ctx context.Context, svc *service.Service, f *flow,
 			return "", err
 		}
 		id, _ := thingID('a', f.Way)
-		for _, all := range [][]app{d.b.Apps, f.formerApps(d.b)} {
+		for _, all := range [][]app{d.b.Apps, f.former(d.b).Apps} {
 			if i := slices.IndexFunc(all, func(p app) bool { return p.ID == id }); i >= 0 {
 				if all[i].accept(code, d.at) {
 					return "", nil
@@ -122,7 +118,7 @@ func plainRecovery(typed string) string {
 }
 
 // answerRecoveryCode judges a recovery code.
-func (a *Accounts) answerRecoveryCode(ctx context.Context, svc *service.Service, f *flow, _ *body, ans *Answer) (*Step, error) {
+func (a *Accounts) answerRecoveryCode(ctx context.Context, svc *service.Service, f *flow, ans *Answer) (*Step, error) {
 	return a.conclude(ctx, svc, f, MethodRecovery, ans, func(d *decision) (string, error) {
 		if err := d.judged(ans); err != nil {
 			return "", err
@@ -197,14 +193,17 @@ func (a *Accounts) AddApp(ctx context.Context, s *Signed, name string, turnOn bo
 
 // setupOf is what the app needs to know.
 func setupOf(svc *service.Service, f *flow, b *body) *AppSetup {
-	who := svc.Name
+	return &AppSetup{Secret: otp.FormatSecret(f.Secret), URI: totp(f.Secret).URI(svc.Name, b.label(svc))}
+}
+
+// label is what an account is called beside its passkey or in its app. Others see those screens, so it is masked.
+func (b *body) label(svc *service.Service) string {
 	for i := range b.Contacts {
 		if c, err := b.Contacts[i].contact(); err == nil && b.Contacts[i].ProvenAt > 0 {
-			who = c.MaskedShort() // a screenshot of the app shows it
-			break
+			return c.MaskedShort()
 		}
 	}
-	return &AppSetup{Secret: otp.FormatSecret(f.Secret), URI: totp(f.Secret).URI(svc.Name, who)}
+	return svc.Name
 }
 
 func (d *decision) appAdded(f *flow, ans *Answer, out *outcome) error {

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
@@ -39,9 +38,15 @@ func (d *decision) tell(kind message.NoticeKind, v *Visitor, what string) {
 	if v != nil {
 		asked = v.words()
 	}
-	for i := range d.b.Contacts {
-		if c := &d.b.Contacts[i]; c.ProvenAt > 0 {
-			d.queue(notice{Contact: c.ID, To: c.Value, Kind: kind, What: what, Asked: asked})
+	d.queueAll(d.b.Contacts, notice{Kind: kind, What: what, Asked: asked})
+}
+
+// queueAll writes a notice down for each proven contact.
+func (d *decision) queueAll(all []contactOf, n notice) {
+	for i := range all {
+		if c := &all[i]; c.ProvenAt > 0 {
+			n.Contact, n.To = c.ID, c.Value
+			d.queue(n)
 		}
 	}
 }
@@ -280,6 +285,3 @@ func (d *decision) due() error {
 	}
 	return nil
 }
-
-// lifeOf is a duration in Unix milliseconds.
-func lifeOf(hours int) int64 { return (time.Duration(hours) * time.Hour).Milliseconds() }

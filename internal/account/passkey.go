@@ -55,13 +55,7 @@ func (o *owner) WebAuthnCredentials() []webauthn.Credential { return o.keys }
 
 // ownerOf is the owner of some passkeys.
 func ownerOf(svc *service.Service, id ledger.ID, b *body, keys []passkey) (*owner, error) {
-	o := &owner{id: id, name: svc.Name}
-	for i := range b.Contacts {
-		if c, err := b.Contacts[i].contact(); err == nil && b.Contacts[i].ProvenAt > 0 {
-			o.name = c.MaskedShort() // it is shown beside the passkey on devices that others see
-			break
-		}
-	}
+	o := &owner{id: id, name: b.label(svc)}
 	for i := range keys {
 		var c webauthn.Credential
 		if err := json.Unmarshal(keys[i].Credential, &c); err != nil {
@@ -74,10 +68,8 @@ func ownerOf(svc *service.Service, id ledger.ID, b *body, keys []passkey) (*owne
 
 // passkeys are those that a flow may be answered with.
 func (f *flow) passkeys(b *body) []passkey {
-	if f.Kind == FlowUndo {
-		if u := f.undo(b); u != nil {
-			return u.Before.Passkeys
-		}
+	if u := f.undo(b); u != nil {
+		return u.Before.Passkeys
 	}
 	return b.Passkeys
 }
@@ -221,11 +213,7 @@ func (a *Accounts) answerPasskey(ctx context.Context, svc *service.Service, f *f
 
 // wrongPasskey is no guess at anything, so it counts for nothing.
 func (a *Accounts) wrongPasskey(ctx context.Context, svc *service.Service, f *flow, b *body) (*Step, error) {
-	s, err := a.step(ctx, svc, f, b)
-	if err == nil {
-		s.Problem = &Problem{Code: "wrong_passkey"}
-	}
-	return s, err
+	return a.problem(ctx, svc, f, b, Problem{Code: "wrong_passkey"})
 }
 
 // usePasskey notes the use of one of the passkeys; false: it is no longer there, or its counter went back, as a copy's does.
@@ -329,8 +317,9 @@ func (a *Accounts) registered(ctx context.Context, svc *service.Service, w *weba
 	return &Step{Kind: f.Kind, Next: StepDone, Done: out.done}, nil
 }
 
+// newAccountID is the id of the account that a flow makes. It follows from the flow, so that a repeat finds the same one.
 func newAccountID(svc *service.Service, f *flow) ledger.ID {
-	return ledger.ID(hash(svc, "account", ledger.ID{}, f.Nonce[:]))
+	return ledger.ID(hash(svc, "account", f.Account, f.Nonce[:]))
 }
 
 // passkeyAccount makes an account that has a passkey alone, with recovery codes, since it has no other way back in.

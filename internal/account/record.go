@@ -353,8 +353,8 @@ func pageKey(svc *service.Service, id ledger.ID, n uint32) ledger.Key {
 // notice is a message that waits to be sent to one contact.
 type notice struct {
 	ID      uint32             `cbor:"1,keyasint"`
-	Contact uint32             `cbor:"2,keyasint,omitempty"` // of the account; 0: To
-	To      string             `cbor:"3,keyasint,omitempty"` // canonical, of a contact that was removed
+	Contact uint32             `cbor:"2,keyasint,omitempty"` // of the account, also when it has been removed since
+	To      string             `cbor:"3,keyasint,omitempty"` // canonical
 	Kind    message.NoticeKind `cbor:"4,keyasint"`
 	At      int64              `cbor:"5,keyasint"`
 	WakeAt  int64              `cbor:"6,keyasint"`

@@ -60,11 +60,7 @@ func (d *decision) runOn() {
 	r := d.b.Run
 	kinds := [...]message.NoticeKind{message.RecoveryStarted, message.RecoveryWaiting, message.RecoveryWaiting}
 	for stages := r.stages(); int(r.Told) < len(stages) && stages[r.Told] <= d.at; r.Told++ {
-		for i := range d.b.Contacts {
-			if c := &d.b.Contacts[i]; c.ProvenAt > 0 {
-				d.queue(notice{Contact: c.ID, To: c.Value, Kind: kinds[r.Told], Asked: r.Asked, Until: r.ReadyAt, Undo: r.ID, Page: pageStop})
-			}
-		}
+		d.queueAll(d.b.Contacts, notice{Kind: kinds[r.Told], Asked: r.Asked, Until: r.ReadyAt, Undo: r.ID, Page: pageStop})
 	}
 }
 
@@ -90,7 +86,7 @@ func (a *Accounts) lost(ctx context.Context, svc *service.Service, kind Flow, na
 	}
 	f := a.begin(kind, who.key.ID, who.b, v)
 	f.Contact, f.Decoy = named.Reveal(), !who.exists() || who.b.State == Locked
-	if dev, old := proven(svc, who.key.ID, who.b, v.Devices, a.now()); dev != nil && !old {
+	if dev := current(svc, who.key.ID, who.b, v.Devices, a.now()); dev != nil {
 		f.Device = dev.ID
 		if kind == FlowRecover && dev.Trusted > a.now() {
 			f.Proofs = []string{wayDevice}
@@ -165,7 +161,7 @@ func (a *Accounts) recoverProven(d *decision, f *flow, ans *Answer, out *outcome
 		next.Rung = rungNewPassword
 	case len(next.Proofs) < proofsNeeded:
 	case r == nil || r.Alone: // a stronger one takes its place
-		d.startRun(&recoveryRun{ReadyAt: d.at + lifeOf(d.svc.Policy.Recovery), Proofs: next.Proofs, Asked: ans.Visitor.words()}, &ans.Visitor)
+		d.startRun(&recoveryRun{ReadyAt: d.at + int64(d.svc.Policy.Recovery)*hour, Proofs: next.Proofs, Asked: ans.Visitor.words()}, &ans.Visitor)
 		next.Rung = rungWait
 	default:
 		next.Rung = rungWait
@@ -209,14 +205,13 @@ func (a *Accounts) RecoverAlone(ctx context.Context, svc *service.Service, text 
 }
 
 // describe adds what only some flows show.
-func (f *flow) describe(b *body, s *Step) error {
+func (f *flow) describe(b *body, s *Step) {
 	if r := b.Run; r != nil && f.Rung == rungWait {
 		s.Until = moment(r.ReadyAt)
 	}
 	if u := f.undo(b); u != nil {
 		s.Change, s.Until = u.change(), moment(u.Until)
 	}
-	return nil
 }
 
 // newPassword sets the password at the end of FlowForgot and FlowRecover.

@@ -76,25 +76,25 @@ func (b *body) session(svc *service.Service, id ledger.ID, token string) (*sessi
 }
 
 // stepLife is how long a proof counts for sensitive changes.
-func stepLife(svc *service.Service) int64 {
-	return (time.Duration(svc.Policy.StepUp) * time.Minute).Milliseconds()
-}
+func stepLife(svc *service.Service) int64 { return int64(svc.Policy.StepUp) * minute }
 
-// sensitive refuses a sensitive change without a fresh proof, or while changes are frozen.
-func (s *Signed) sensitive(at int64) error {
-	if s.session.SteppedAt+stepLife(s.Service) <= at {
+// sensitive refuses a sensitive change in a session without a fresh proof, or while changes are frozen.
+func (b *body) sensitive(svc *service.Service, s *session, at int64) error {
+	if s.SteppedAt+stepLife(svc) <= at {
 		return ErrStepUp
 	}
-	if s.b.Frozen > at {
+	if b.Frozen > at {
 		return errFrozen
 	}
 	return nil
 }
 
-// SteppedUp tells until when the session's last proof counts for sensitive changes; zero: it doesn't.
-func (s *Signed) SteppedUp(now time.Time) time.Time {
-	until := moment(s.session.SteppedAt + stepLife(s.Service))
-	if s.session.SteppedAt == 0 || !until.After(now) {
+func (s *Signed) sensitive(at int64) error { return s.b.sensitive(s.Service, &s.session, at) }
+
+// steppedUntil is until when the session's last proof counts for sensitive changes; zero: it doesn't.
+func (s *session) steppedUntil(svc *service.Service, now time.Time) time.Time {
+	until := moment(s.SteppedAt + stepLife(svc))
+	if s.SteppedAt == 0 || !until.After(now) {
 		return time.Time{}
 	}
 	return until
@@ -108,7 +108,7 @@ func (a *Accounts) own(ctx context.Context, s *Signed, sensitive bool, keys []le
 			return ErrSignedOut
 		}
 		if sensitive {
-			if err := (&Signed{Service: s.Service, b: d.b, session: *now}).sensitive(d.at); err != nil {
+			if err := d.b.sensitive(s.Service, now, d.at); err != nil {
 				return err
 			}
 		}
@@ -170,6 +170,15 @@ func (a *Accounts) SignOut(ctx context.Context, s *Signed, id string, v *Visitor
 		d.note(entry{Kind: ActSignOut, What: id}, v)
 		return nil
 	})
+}
+
+// distrust ends the trust in all devices but one; 0: in all.
+func (b *body) distrust(but uint32) {
+	for i := range b.Devices {
+		if b.Devices[i].ID != but {
+			b.Devices[i].Trusted = 0
+		}
+	}
 }
 
 var errNoThing = fault.New(fault.NotFound, "not_there", "This is no longer there.")

@@ -33,37 +33,42 @@ var (
 //
 // Faults: Unauthorized, Forbidden (ErrStepUp), NotFound (no such contact), Conflict (the service doesn't count it), Unavailable.
 func (a *Accounts) Enable(ctx context.Context, s *Signed, id string, v *Visitor) (*Step, error) {
-	return a.onContact(ctx, s, FlowEnable, id, v, func(c *contactOf) error {
-		if c.Kind == contact.Email && !s.Service.Policy.EmailIsSecondStep {
-			return fault.New(fault.Conflict, "email_not_counted", "This service doesn't count codes by email as a second step. Use a phone, an app or a passkey.")
-		}
-		return nil
-	})
+	if err := s.sensitive(a.now()); err != nil {
+		return nil, err
+	}
+	c, err := s.provenContact(id)
+	if err != nil {
+		return nil, err
+	}
+	if c.Kind == contact.Email && !s.Service.Policy.EmailIsSecondStep {
+		return nil, fault.New(fault.Conflict, "email_not_counted", "This service doesn't count codes by email as a second step. Use a phone, an app or a passkey.")
+	}
+	return a.onContact(ctx, s, FlowEnable, c, v)
 }
 
 // ConfirmContact begins the proof that a contact is still its owner's.
 //
 // Faults: Unauthorized, NotFound, Unavailable.
 func (a *Accounts) ConfirmContact(ctx context.Context, s *Signed, id string, v *Visitor) (*Step, error) {
-	return a.onContact(ctx, s, FlowConfirmContact, id, v, func(*contactOf) error { return nil })
+	c, err := s.provenContact(id)
+	if err != nil {
+		return nil, err
+	}
+	return a.onContact(ctx, s, FlowConfirmContact, c, v)
 }
 
-func (a *Accounts) onContact(ctx context.Context, s *Signed, kind Flow, id string, v *Visitor, check func(*contactOf) error) (*Step, error) {
-	if kind == FlowEnable {
-		if err := s.sensitive(a.now()); err != nil {
-			return nil, err
-		}
-	}
+func (s *Signed) provenContact(id string) (*contactOf, error) {
 	n, ok := thingID('c', id)
 	i := slices.IndexFunc(s.b.Contacts, func(c contactOf) bool { return c.ID == n && c.ProvenAt > 0 })
 	if !ok || i < 0 {
 		return nil, errNoThing
 	}
-	if err := check(&s.b.Contacts[i]); err != nil {
-		return nil, err
-	}
+	return &s.b.Contacts[i], nil
+}
+
+func (a *Accounts) onContact(ctx context.Context, s *Signed, kind Flow, c *contactOf, v *Visitor) (*Step, error) {
 	f := a.begin(kind, s.ID, s.b, v)
-	f.Session, f.Contact, f.Way = s.session.ID, s.b.Contacts[i].Value, wayNamed
+	f.Session, f.Contact, f.Way, f.TurnOn = s.session.ID, c.Value, wayNamed, kind == FlowEnable
 	return a.step(ctx, s.Service, f, s.b)
 }
 
@@ -79,12 +84,10 @@ func (d *decision) enabled(f *flow, ans *Answer, out *outcome) error {
 		return err
 	}
 	out.done = &Done{Account: d.key.ID, Thing: thing('c', c.ID)}
-	f2 := *f
-	f2.TurnOn = true
 	turned := d.b.TwoStepAt == 0
-	d.changing(kindAdded(d, &f2), to.MaskedShort(), &ans.Visitor, func() {
+	d.changing(kindAdded(d, f), to.MaskedShort(), &ans.Visitor, func() {
 		c.Codes, c.ConfirmedAt, c.BouncedAt = true, d.at, 0
-		d.factorAdded(&f2, thing('c', c.ID), out)
+		d.factorAdded(f, thing('c', c.ID), out)
 	})
 	kind := ActFactorAdded
 	if turned {
@@ -134,7 +137,7 @@ func (a *Accounts) TurnOff(ctx context.Context, s *Signed, v *Visitor) error {
 // SetDefault chooses the second step that is asked for first.
 //
 // Faults: Unauthorized, NotFound, Unavailable.
-func (a *Accounts) SetDefault(ctx context.Context, s *Signed, way string, _ *Visitor) error {
+func (a *Accounts) SetDefault(ctx context.Context, s *Signed, way string) error {
 	return a.own(ctx, s, false, nil, func(d *decision) error {
 		if way == wayRecovery || !slices.ContainsFunc(seconds(d.svc, d.b), func(w Way) bool { return w.ID == way }) {
 			return errNoThing
@@ -311,7 +314,7 @@ func (a *Accounts) contactAdded(d *decision, f *flow, ans *Answer, out *outcome)
 		return err
 	}
 	key := loginKey(d.svc, to)
-	if l, ok := d.tx.Get(key).(*Login); ok && l.Account != d.key.ID && l.Former != d.key.ID && (l.Account != decoyKey(d.svc, key).ID || l.Until > d.at) {
+	if d.taken(key) {
 		return errTaken
 	}
 	if slices.ContainsFunc(d.b.Contacts, func(c contactOf) bool { return c.Value == f.Contact && c.ProvenAt > 0 }) {

@@ -38,10 +38,7 @@ func (a *Accounts) SignIn(ctx context.Context, svc *service.Service, named conta
 		return nil, err
 	}
 	at := a.now()
-	dev, old := proven(svc, f.key.ID, f.b, v.Devices, at)
-	if old {
-		dev = nil
-	}
+	dev := current(svc, f.key.ID, f.b, v.Devices, at)
 	if err := mayTry(f.b, dev, at); err != nil {
 		return nil, err
 	}
@@ -96,10 +93,7 @@ func (b *body) trusts(dev *device, at int64) bool {
 // wrongPassword counts a wrong password, for an account or for the contact alone.
 func (a *Accounts) wrongPassword(ctx context.Context, svc *service.Service, f *found, v *Visitor) error {
 	err := a.change(ctx, svc, f.key, nil, func(d *decision) error {
-		dev, old := proven(svc, d.key.ID, d.b, v.Devices, d.at)
-		if old {
-			dev = nil
-		}
+		dev := current(svc, d.key.ID, d.b, v.Devices, d.at)
 		if err := mayTry(d.b, dev, d.at); err != nil {
 			return err // other nodes were faster: this one isn't judged, as far as anybody can tell
 		}

@@ -109,10 +109,10 @@ func (a *Accounts) newAccount(d *decision, f *flow, ans *Answer, out *outcome) e
 		return err
 	}
 	login := loginKey(d.svc, c)
-	if l, ok := d.tx.Get(login).(*Login); ok && (l.Account != decoyKey(d.svc, login).ID || l.Until > d.at) {
+	n := d.founded(f)
+	if n.taken(login) {
 		return errTaken // somebody was faster
 	}
-	n := d.founded(f)
 	n.b.Locale = f.Locale
 	n.b.Password = passwordOf{Hash: f.Hash, ChangedAt: d.at, Length: f.Length}
 	n.b.Contacts = []contactOf{{ID: n.b.next(), Value: f.Contact, Kind: c.Kind(), AddedAt: d.at, ProvenAt: d.at, ConfirmedAt: d.at}}
@@ -132,8 +132,13 @@ func wayMethod(k contact.Kind) Method {
 
 var errTaken = fault.New(fault.Conflict, "contact_taken", "This contact belongs to an account already. Sign in, or use another.").WithField("contact")
 
-// founded begins the row of a new account, in the operation of d. Its id follows from the flow, so that a repeat finds the same one.
+// taken tells whether a contact's login, whose row is locked, is another account's, or still reserved for one.
+func (d *decision) taken(login ledger.Key) bool {
+	l, ok := d.tx.Get(login).(*Login)
+	return ok && l.Account != d.key.ID && l.Former != d.key.ID && (l.Account != decoyKey(d.svc, login).ID || l.Until > d.at)
+}
+
+// founded begins the row of a new account, in the operation of d.
 func (d *decision) founded(f *flow) *decision {
-	id := ledger.ID(hash(d.svc, "account", d.key.ID, f.Nonce[:]))
-	return &decision{tx: d.tx, svc: d.svc, key: ledger.AccountOf(d.svc.ID, id), b: &body{CreatedAt: d.at, NextID: 1}, at: d.at}
+	return &decision{tx: d.tx, svc: d.svc, key: ledger.AccountOf(d.svc.ID, newAccountID(d.svc, f)), b: &body{CreatedAt: d.at, NextID: 1}, at: d.at}
 }

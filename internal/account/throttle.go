@@ -42,7 +42,7 @@ func waitAfter(wrong int) int64 {
 // proven finds the device of the account that one of a browser's tokens belongs to, and whether the token is an old one. Tokens of
 // other accounts are passed over. The device is one of b's own.
 func proven(svc *service.Service, id ledger.ID, b *body, tokens []string, at int64) (d *device, old bool) {
-	for _, text := range tokens[:min(len(tokens), maxTokens)] {
+	for _, text := range tokens[:min(len(tokens), MaxTokens)] {
 		p, ok := parseToken(devicePrefix, text, secretSize)
 		if !ok || p.account != id {
 			continue
@@ -67,8 +67,17 @@ func proven(svc *service.Service, id ledger.ID, b *body, tokens []string, at int
 	return nil, false
 }
 
-// maxTokens bounds how many device tokens a browser may bring.
-const maxTokens = 8
+// current is the device that proved itself by its present token; nil: none, or one whose token was rotated out.
+func current(svc *service.Service, id ledger.ID, b *body, tokens []string, at int64) *device {
+	d, old := proven(svc, id, b, tokens, at)
+	if old {
+		return nil
+	}
+	return d
+}
+
+// MaxTokens bounds how many device tokens a browser may bring; more are passed over.
+const MaxTokens = 8
 
 const rotationGrace = minute
 
@@ -125,11 +134,7 @@ func (d *decision) right(dev *device) {
 
 // judged refuses a guess at a secret that is no verification's when there have been too many wrong ones, over all callers.
 func (d *decision) judged(ans *Answer) error {
-	dev, old := proven(d.svc, d.key.ID, d.b, ans.Visitor.Devices, d.at)
-	if old {
-		dev = nil
-	}
-	if err := mayTry(d.b, dev, d.at); err != nil {
+	if err := mayTry(d.b, current(d.svc, d.key.ID, d.b, ans.Visitor.Devices, d.at), d.at); err != nil {
 		return err
 	}
 	if until := d.b.Tries.Second.Until(d.svc.Policy.ContactGuesses, d.at/1000); until > 0 {

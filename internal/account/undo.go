@@ -65,11 +65,7 @@ func (d *decision) changing(kind message.NoticeKind, what string, v *Visitor, fn
 	fn()
 	b.Undos = append(b.Undos, u)
 	b.Undos = slices.Clone(b.Undos[max(0, len(b.Undos)-maxUndos):])
-	for i := range u.Before.Contacts {
-		if c := &u.Before.Contacts[i]; c.ProvenAt > 0 {
-			d.queue(notice{Contact: c.ID, To: c.Value, Kind: kind, What: what, Asked: u.Asked, Until: u.Until, Undo: u.ID, Page: pageUndo})
-		}
-	}
+	d.queueAll(u.Before.Contacts, notice{Kind: kind, What: what, Asked: u.Asked, Until: u.Until, Undo: u.ID, Page: pageUndo})
 }
 
 // Where a notice's token is typed or pressed.
@@ -126,25 +122,16 @@ func (a *Accounts) LinkToken(ctx context.Context, svc *service.Service, named co
 	if err != nil {
 		return secret.Text{}, err
 	}
-	login := loginKey(svc, named)
-	decoy := decoyKey(svc, login)
-	l, row, err := a.Ledger.ReadLogin(ctx, login, decoy)
+	who, err := a.find(ctx, svc, named)
 	if err != nil {
 		return secret.Text{}, err
 	}
-	id := decoy.ID
-	if l, ok := l.(*Login); ok {
-		id = l.Account
-		if !l.Former.IsZero() {
-			id = l.Former
-			if row, err = a.Ledger.Read(ctx, ledger.AccountOf(svc.ID, id)); err != nil {
-				return secret.Text{}, err
-			}
+	id, b := who.key.ID, who.b
+	if !who.former.IsZero() {
+		id = who.former
+		if b, err = a.read(ctx, svc, id); err != nil {
+			return secret.Text{}, err
 		}
-	}
-	b, _, err := openRow(svc, id, row)
-	if err != nil {
-		return secret.Text{}, err
 	}
 	key := plainKey(typed)
 	for _, t := range b.links(folded(named)) {
@@ -275,18 +262,12 @@ func (f *flow) older(svc *service.Service, b *body) []Way {
 	return all
 }
 
-func (f *flow) formerContacts(b *body) []contactOf {
+// former is what an undo would restore; of other flows nothing.
+func (f *flow) former(b *body) *before {
 	if u := f.undo(b); u != nil {
-		return u.Before.Contacts
+		return &u.Before
 	}
-	return nil
-}
-
-func (f *flow) formerApps(b *body) []app {
-	if u := f.undo(b); u != nil {
-		return u.Before.Apps
-	}
-	return nil
+	return &before{}
 }
 
 // oldHash is the password that counts for a flow: an undo asks for the one of before.
@@ -320,9 +301,7 @@ func (a *Accounts) undone(d *decision, f *flow, ans *Answer, out *outcome) error
 	// Somebody who shouldn't has been signed in, and since when isn't known: everybody proves themselves once more, on every device.
 	b.Sessions = nil
 	b.Devices = keep(b.Devices, func(o device) bool { return o.AddedAt < since })
-	for i := range b.Devices {
-		b.Devices[i].Trusted = 0
-	}
+	b.distrust(0)
 	b.Epoch++
 	d.right(nil)
 	d.note(entry{Kind: ActUndone, What: what.String()}, &ans.Visitor)

@@ -125,7 +125,7 @@ func viewOf(svc *service.Service, id ledger.ID, b *body, current *session, now t
 		v.Recovery = &RecoveryView{StartedAt: moment(r.StartedAt), ReadyAt: moment(r.ReadyAt), Weak: r.Alone, Approvals: len(r.Agents)}
 	}
 	if current != nil {
-		v.SteppedUntil = (&Signed{Service: svc, b: b, session: *current}).SteppedUp(now)
+		v.SteppedUntil = current.steppedUntil(svc, now)
 	}
 	return v
 }
@@ -182,16 +182,15 @@ type Export struct {
 // Faults: Unavailable.
 func (a *Accounts) Export(ctx context.Context, s *Signed) (*Export, error) {
 	e := &Export{Account: a.View(s)}
-	before := uint32(0)
-	for {
-		entries, more, err := a.Activity(ctx, s, before)
+	for before := uint32(0); ; {
+		entries, older, err := a.Activity(ctx, s, before)
 		if err != nil {
 			return nil, err
 		}
 		e.Activity = append(e.Activity, entries...)
-		if !more || len(entries) == 0 {
+		if older == 0 {
 			return e, nil
 		}
-		before = entries[len(entries)-1].ID
+		before = older
 	}
 }

@@ -80,12 +80,3 @@ func (a *App) erase(ctx context.Context, service uint32, subject ledger.ID) erro
 		after = next
 	}
 }
-
-func (a *App) wakeAccounts(ctx context.Context) error {
-	for {
-		n, err := a.accounts.Wake(ctx, wakeAtOnce)
-		if err != nil || n < wakeAtOnce {
-			return err
-		}
-	}
-}

@@ -132,18 +132,18 @@ func prepare(ctx context.Context, s *store.Store, m secret.Master) error {
 		return err
 	}
 	if !fresh {
-		if err := CheckMaster(ctx, s, m); err != nil {
+		if err := checkMaster(ctx, s, m); err != nil {
 			return err
 		}
 	}
 	if err := s.Migrate(ctx); err != nil {
 		return err
 	}
-	return CheckMaster(ctx, s, m)
+	return checkMaster(ctx, s, m)
 }
 
-// CheckMaster refuses a master key that isn't the database's; the first one that comes becomes it.
-func CheckMaster(ctx context.Context, s *store.Store, m secret.Master) error {
+// checkMaster refuses a master key that isn't the database's; the first one that comes becomes it.
+func checkMaster(ctx context.Context, s *store.Store, m secret.Master) error {
 	print, err := s.SetFactOnce(ctx, factMaster, m.Fingerprint())
 	if err != nil {
 		return err
@@ -153,6 +153,15 @@ func CheckMaster(ctx context.Context, s *store.Store, m secret.Master) error {
 			"This master key ("+m.Fingerprint()+") is not the one that this database was made with ("+print+"). Nothing was changed. Give the right master-key-file.")
 	}
 	return nil
+}
+
+// CheckedMaster loads the master key that the configuration names for a database that is open, and refuses another database's.
+func CheckedMaster(ctx context.Context, s *store.Store, cfg *config.Config) (secret.Master, error) {
+	m, _, err := LoadMaster(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return m, checkMaster(ctx, s, m)
 }
 
 // LoadMaster reads the master key that the configuration names. dataPath is the folder of an SQLite

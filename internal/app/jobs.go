@@ -27,8 +27,8 @@ func (a *App) startJobs() {
 	a.every(tick, "reload services and API keys", a.registry.Reload)
 	a.every(tick, "merge counts of callers", func(ctx context.Context) error { return a.callers.Merge(ctx, a.ledger.Now()) })
 	a.every(tick, "write down the time", a.saveTime)
-	a.every(wakeEvery, "send and end what is due", a.wake)
-	a.every(wakeEvery, "send notices and do what is due for accounts", a.wakeAccounts)
+	a.every(wakeEvery, "send and end what is due", untilDone(a.engine.Wake))
+	a.every(wakeEvery, "send notices and do what is due for accounts", untilDone(a.accounts.Wake))
 	a.every(numberEvery, "number events", a.number)
 	a.every(placesEvery, "read the database of places", a.places.Refresh)
 	a.every(checkpointEvery, "write checkpoints of the event log", a.checkpoint)
@@ -70,11 +70,14 @@ func (a *App) saveTime(ctx context.Context) error {
 	return nil
 }
 
-func (a *App) wake(ctx context.Context) error {
-	for {
-		n, err := a.engine.Wake(ctx, wakeAtOnce)
-		if err != nil || n < wakeAtOnce {
-			return err
+// untilDone wakes what is due, a bounded number at a time, until there is no more.
+func untilDone(wake func(ctx context.Context, limit int) (int, error)) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for {
+			n, err := wake(ctx, wakeAtOnce)
+			if err != nil || n < wakeAtOnce {
+				return err
+			}
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +67,7 @@ func onlyFrom(proxies []netip.Prefix, next http.Handler, log *slog.Logger) http.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, err := netip.ParseAddrPort(r.RemoteAddr)
 		addr := from.Addr().Unmap()
-		if err != nil || !addr.IsLoopback() && !slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+		if err != nil || !httpx.Trusted(proxies, addr) {
 			refuse.ServeHTTP(w, r)
 			return
 		}

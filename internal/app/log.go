@@ -5,11 +5,10 @@ package app
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/countersign/countersign/internal/config"
-	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/job/checkpoint"
+	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -42,11 +41,8 @@ func LogKey(ctx context.Context, s *store.Store, cfg *config.Config) (string, er
 	if err != nil || key != "" {
 		return key, err
 	}
-	master, _, err := LoadMaster(cfg)
+	master, err := CheckedMaster(ctx, s, cfg)
 	if err != nil {
-		return "", err
-	}
-	if err := CheckMaster(ctx, s, master); err != nil {
 		return "", err
 	}
 	made, err := checkpoint.LoadKey(ctx, s, master)
@@ -82,7 +78,7 @@ func VerifyLog(ctx context.Context, s *store.Store, folder, trusted, slug string
 		}
 	}
 	if slug != "" && c.Services == nil {
-		return nil, "", fault.New(fault.NotFound, "service_not_found", fmt.Sprintf("There is no service %q. There are: %s.", slug, strings.Join(names, ", ")))
+		return nil, "", service.NoSlug(slug, names)
 	}
 	if c.Database, err = checkpoint.PublicKey(ctx, s); err != nil {
 		return nil, "", err

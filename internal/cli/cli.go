@@ -57,7 +57,10 @@ func (c *call) given(name string) bool {
 	return found
 }
 
-const urlHelp = "of the server; the API key is taken from COUNTERSIGN_API_KEY"
+// remoteFlag is the flag of commands that talk to a server; see remote.
+func (c *call) remoteFlag() {
+	c.String("url", "http://localhost:8080", "of the server; the API key is taken from COUNTERSIGN_API_KEY")
+}
 
 func commands() []command {
 	return []command{
@@ -95,11 +98,9 @@ func commands() []command {
 		{name: "send", args: "CONTACT", help: "begin a verification and print its id", run: send, flags: func(c *call) {
 			c.String("purpose", "sign_in", "sign_up, sign_in, transaction, contact_change, recovery or custom")
 			c.String("channel", "", "sms, email or voice")
-			c.String("url", "http://localhost:8080", urlHelp)
+			c.remoteFlag()
 		}},
-		{name: "check", args: "ID", help: "check the code on standard input; exit code 0 means approved", run: check, flags: func(c *call) {
-			c.String("url", "http://localhost:8080", urlHelp)
-		}},
+		{name: "check", args: "ID", help: "check the code on standard input; exit code 0 means approved", run: check, flags: (*call).remoteFlag},
 		{name: "log verify", help: "check the event log against its checkpoints; exit code 0 means that it is whole", run: logVerify, flags: func(c *call) {
 			c.String("service", "", "the only service to check; empty: all")
 			c.String("key", "", "the public key to trust, as log key printed it once; empty: the one beside the checkpoints or in the database")
@@ -107,17 +108,11 @@ func commands() []command {
 		{name: "log key", help: "print the public key of the event log's checkpoints", run: logKey},
 		{name: "staff invite", args: "CONTACT", help: "invite somebody who works for the service of the API key", run: staffInvite, flags: func(c *call) {
 			c.String("role", "support", "operator, support or depot")
-			c.String("url", "http://localhost:8080", urlHelp)
+			c.remoteFlag()
 		}},
-		{name: "staff list", help: "list who works for the service of the API key", run: staffList, flags: func(c *call) {
-			c.String("url", "http://localhost:8080", urlHelp)
-		}},
-		{name: "staff remove", args: "ACCOUNT", help: "remove somebody from the staff", run: staffRemove, flags: func(c *call) {
-			c.String("url", "http://localhost:8080", urlHelp)
-		}},
-		{name: "account import", args: "FILE", help: "bring accounts along: a JSON object a line, with contacts, password_hash, reference and locale", run: accountImport, flags: func(c *call) {
-			c.String("url", "http://localhost:8080", urlHelp)
-		}},
+		{name: "staff list", help: "list who works for the service of the API key", run: staffList, flags: (*call).remoteFlag},
+		{name: "staff remove", args: "ACCOUNT", help: "remove somebody from the staff", run: staffRemove, flags: (*call).remoteFlag},
+		{name: "account import", args: "FILE", help: "bring accounts along: a JSON object a line, with contacts, password_hash, reference and locale", run: accountImport, flags: (*call).remoteFlag},
 		{name: "config", help: "print every option with its default, flag and environment variable", run: func(_ context.Context, p *Process, _ *call) error {
 			_, err := io.WriteString(p.Out, config.Reference())
 			return err

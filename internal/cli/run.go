@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/countersign/countersign/internal/app"
@@ -184,11 +183,8 @@ func database(ctx context.Context, p *Process, c *call, use func(*config.Config,
 // registry is database for a command that manages services.
 func registry(ctx context.Context, p *Process, c *call, use func(*service.Registry) error) error {
 	return database(ctx, p, c, func(cfg *config.Config, s *store.Store) error {
-		master, _, err := app.LoadMaster(cfg)
+		master, err := app.CheckedMaster(ctx, s, cfg)
 		if err != nil {
-			return err
-		}
-		if err := app.CheckMaster(ctx, s, master); err != nil {
 			return err
 		}
 		reg, err := service.NewRegistry(ctx, s, master)
@@ -208,7 +204,7 @@ func withService(ctx context.Context, p *Process, c *call, use func(*service.Reg
 			for _, s := range reg.All() {
 				slugs = append(slugs, s.Slug)
 			}
-			return fault.New(fault.NotFound, "service_not_found", fmt.Sprintf("There is no service %q. There are: %s.", c.Arg(0), strings.Join(slugs, ", ")))
+			return service.NoSlug(c.Arg(0), slugs)
 		}
 		return use(reg, svc)
 	})

@@ -120,8 +120,8 @@ func (a *API) visitor(v Visitor) (*account.Visitor, error) {
 			return nil, fault.New(fault.Invalid, "visitor_too_long", fmt.Sprintf("Each text of visitor may have at most %d bytes.", maxVisitorText)).WithField("visitor." + name)
 		}
 	}
-	if len(v.Devices) > 8 {
-		return nil, fault.New(fault.Invalid, "too_many_devices", "A browser brings at most 8 device tokens.").WithField("visitor.device_tokens")
+	if len(v.Devices) > account.MaxTokens {
+		return nil, fault.New(fault.Invalid, "too_many_devices", fmt.Sprintf("A browser brings at most %d device tokens.", account.MaxTokens)).WithField("visitor.device_tokens")
 	}
 	out := &account.Visitor{IP: v.IP, UserAgent: v.UserAgent, Device: v.Device, Place: v.Place, Language: v.Language, Devices: v.Devices}
 	if out.Device == "" && v.UserAgent != "" {
@@ -133,57 +133,63 @@ func (a *API) visitor(v Visitor) (*account.Visitor, error) {
 	return out, nil
 }
 
-// begins reads a body, its contact and its visitor, and runs what begins a flow.
-func (a *API) begins(c *call, in any, named func() (text, region string), who func() Visitor, begin func(context.Context, contact.Contact, *account.Visitor) (*account.Step, error)) error {
+// body reads a body and the visitor in it.
+func (a *API) body(c *call, in any, who *Visitor) (*account.Visitor, error) {
 	if _, err := httpx.ReadJSON(c.Exchange, in); err != nil {
-		return err
+		return nil, err
 	}
-	v, err := a.visitor(who())
+	return a.visitor(*who)
+}
+
+// names reads a body with a contact, and runs what begins a flow for it.
+func (a *API) names(c *call, in any, text, region *string, who *Visitor, begin func(contact.Contact, *account.Visitor) (*account.Step, error)) error {
+	v, err := a.body(c, in, who)
 	if err != nil {
 		return err
 	}
-	var to contact.Contact
-	if named != nil {
-		text, region := named()
-		if to, err = a.contact(text, region, "contact"); err != nil {
-			return err
-		}
+	to, err := a.contact(*text, *region, "contact")
+	if err != nil {
+		return err
 	}
-	s, err := begin(c.context(), to, v)
+	s, err := begin(to, v)
 	return a.step(c, s, err)
 }
 
 func (a *API) signUp(c *call) error {
 	var in SignUpBody
-	return a.begins(c, &in, func() (string, string) { return in.Contact, in.DefaultRegion }, func() Visitor { return in.Visitor },
-		func(ctx context.Context, to contact.Contact, v *account.Visitor) (*account.Step, error) {
-			return a.Accounts.SignUp(ctx, c.svc, to, secret.NewText(in.Password), v)
-		})
+	return a.names(c, &in, &in.Contact, &in.DefaultRegion, &in.Visitor, func(to contact.Contact, v *account.Visitor) (*account.Step, error) {
+		return a.Accounts.SignUp(c.context(), c.svc, to, secret.NewText(in.Password), v)
+	})
 }
 
 func (a *API) signIn(c *call) error {
 	var in SignInBody
-	return a.begins(c, &in, func() (string, string) { return in.Contact, in.DefaultRegion }, func() Visitor { return in.Visitor },
-		func(ctx context.Context, to contact.Contact, v *account.Visitor) (*account.Step, error) {
-			if in.Password == "" { // a mistake of the application, and no guess
-				return nil, fault.New(fault.Invalid, "password_missing", "Give what the person typed as password.").WithField("password")
-			}
-			return a.Accounts.SignIn(ctx, c.svc, to, secret.NewText(in.Password), v)
-		})
+	return a.names(c, &in, &in.Contact, &in.DefaultRegion, &in.Visitor, func(to contact.Contact, v *account.Visitor) (*account.Step, error) {
+		if in.Password == "" { // a mistake of the application, and no guess
+			return nil, fault.New(fault.Invalid, "password_missing", "Give what the person typed as password.").WithField("password")
+		}
+		return a.Accounts.SignIn(c.context(), c.svc, to, secret.NewText(in.Password), v)
+	})
 }
 
 func (a *API) signUpPasskey(c *call) error {
 	var in PasskeyBody
-	return a.begins(c, &in, nil, func() Visitor { return in.Visitor }, func(ctx context.Context, _ contact.Contact, v *account.Visitor) (*account.Step, error) {
-		return a.Accounts.SignUpPasskey(ctx, c.svc, in.Name, v)
-	})
+	v, err := a.body(c, &in, &in.Visitor)
+	if err != nil {
+		return err
+	}
+	s, err := a.Accounts.SignUpPasskey(c.context(), c.svc, in.Name, v)
+	return a.step(c, s, err)
 }
 
 func (a *API) signInPasskey(c *call) error {
 	var in PasskeyBody
-	return a.begins(c, &in, nil, func() Visitor { return in.Visitor }, func(ctx context.Context, _ contact.Contact, v *account.Visitor) (*account.Step, error) {
-		return a.Accounts.SignInPasskey(ctx, c.svc, v)
-	})
+	v, err := a.body(c, &in, &in.Visitor)
+	if err != nil {
+		return err
+	}
+	s, err := a.Accounts.SignInPasskey(c.context(), c.svc, v)
+	return a.step(c, s, err)
 }
 
 func (a *API) forgot(c *call) error {
@@ -196,19 +202,15 @@ func (a *API) recover(c *call) error {
 
 func (a *API) lost(c *call, begin func(context.Context, *service.Service, contact.Contact, *account.Visitor) (*account.Step, error)) error {
 	var in NamedBody
-	return a.begins(c, &in, func() (string, string) { return in.Contact, in.DefaultRegion }, func() Visitor { return in.Visitor },
-		func(ctx context.Context, to contact.Contact, v *account.Visitor) (*account.Step, error) {
-			return begin(ctx, c.svc, to, v)
-		})
+	return a.names(c, &in, &in.Contact, &in.DefaultRegion, &in.Visitor, func(to contact.Contact, v *account.Visitor) (*account.Step, error) {
+		return begin(c.context(), c.svc, to, v)
+	})
 }
 
 // onFlow reads a flow and goes on with it.
 func (a *API) onFlow(c *call, on func(in *FlowBody, v *account.Visitor) (*account.Step, error)) error {
 	var in FlowBody
-	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
-		return err
-	}
-	v, err := a.visitor(in.Visitor)
+	v, err := a.body(c, &in, &in.Visitor)
 	if err != nil {
 		return err
 	}
@@ -242,10 +244,7 @@ func (a *API) flowSend(c *call) error {
 
 func (a *API) flowAnswer(c *call) error {
 	var in AnswerBody
-	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
-		return err
-	}
-	v, err := a.visitor(in.Visitor)
+	v, err := a.body(c, &in, &in.Visitor)
 	if err != nil {
 		return err
 	}
@@ -285,10 +284,7 @@ func (a *API) token(c *call, in *LinkBody, v *account.Visitor) (string, error) {
 
 func (a *API) onLink(c *call, on func(token string, v *account.Visitor) error) error {
 	var in LinkBody
-	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
-		return err
-	}
-	v, err := a.visitor(in.Visitor)
+	v, err := a.body(c, &in, &in.Visitor)
 	if err != nil {
 		return err
 	}
@@ -406,8 +402,8 @@ func before(c *call) (uint32, error) {
 }
 
 // activity shows a page of it. Addresses are for the account's owner only.
-func activity(entries []account.Entry, more, own bool) Activity {
-	out := Activity{Entries: []Entry{}}
+func activity(entries []account.Entry, older uint32, own bool) Activity {
+	out := Activity{Entries: []Entry{}, Before: older}
 	for _, e := range entries {
 		one := Entry{
 			ID: e.ID, At: e.At, Kind: e.Kind.String(), Type: e.Type, What: e.What, Device: e.Device, Place: e.Place, NotMe: e.NotMe, CanNotMe: e.CanNotMe,
@@ -416,9 +412,6 @@ func activity(entries []account.Entry, more, own bool) Activity {
 			one.IP = e.IP
 		}
 		out.Entries = append(out.Entries, one)
-	}
-	if more && len(entries) > 0 {
-		out.Before = entries[len(entries)-1].ID
 	}
 	return out
 }

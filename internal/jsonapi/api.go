@@ -52,13 +52,10 @@ type Store interface {
 	Events(ctx context.Context, service uint32, after int64, limit int) ([]ledger.Event, error)
 	FindMessage(ctx context.Context, provider, reference string) (message.Ref, bool, error)
 	Ping(ctx context.Context) error
-	AddStaff(ctx context.Context, m StaffMember) error
+	AddStaff(ctx context.Context, m account.StaffMember) error
 	RemoveStaff(ctx context.Context, service uint32, account ledger.ID) (bool, error)
-	Staff(ctx context.Context, service uint32) ([]StaffMember, error)
+	Staff(ctx context.Context, service uint32) ([]account.StaffMember, error)
 }
-
-// StaffMember is somebody who works for a service: who they are is their account's business.
-type StaffMember = account.StaffMember
 
 // Gateway understands what a provider calls us with.
 type Gateway interface {

@@ -110,7 +110,7 @@ func parameters(r *route) []*huma.Param {
 			&huma.Param{Name: "wait", In: "query", Schema: number, Description: "Seconds to wait for an event when there is none, at most 30."})
 	case strings.HasSuffix(r.path, "/activity") && r.method == "GET":
 		out = append(out, &huma.Param{Name: "before", In: "query", Schema: number, Description: "For older entries: before of the page before."})
-	case r.method == "POST" && len(r.scopes) > 0 && r.scopes[0] == service.ScopeVerify && !strings.HasSuffix(r.path, "/cancel") &&
+	case r.method == "POST" && !strings.HasSuffix(r.path, "/cancel") &&
 		(strings.HasPrefix(r.path, "/v1/verifications") || r.path == "/v1/checks"):
 		out = append(out, &huma.Param{Name: "Idempotency-Key", In: "header", Schema: text, Description: "1 to 255 printable characters; the same key and body give the same answer for 24 hours."})
 	}

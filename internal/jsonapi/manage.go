@@ -138,10 +138,7 @@ func (a *API) createKey(c *call) error {
 }
 
 func (a *API) revokeKey(c *call) error {
-	if err := a.Registry.RevokeKey(c.context(), c.svc, c.Request.PathValue("id"), a.Now()); err != nil {
-		return err
-	}
-	return write(c, 204, nil)
+	return nothing(c, a.Registry.RevokeKey(c.context(), c.svc, c.Request.PathValue("id"), a.Now()))
 }
 
 // callback reads what a gateway calls us with: who it says it is, the URL as it was called, and the body.

@@ -79,12 +79,8 @@ func (a *API) putLogo(c *call) error {
 func (a *API) deleteLogo(c *call) error { return a.setLogo(c, service.Logo{}) }
 
 func (a *API) setLogo(c *call, l service.Logo) error {
-	err := a.Registry.Update(c.context(), c.svc.ID, func(row *service.Row) error {
+	return nothing(c, a.Registry.Update(c.context(), c.svc.ID, func(row *service.Row) error {
 		row.Brand.Logo = l
 		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return write(c, 204, nil)
+	}))
 }

@@ -12,13 +12,11 @@ import (
 )
 
 // with reads a body that may be left out, and the visitor in it.
-func (a *API) with(c *call, in any, who func() Visitor) (*account.Visitor, error) {
-	if c.Request.ContentLength != 0 {
-		if _, err := httpx.ReadJSON(c.Exchange, in); err != nil {
-			return nil, err
-		}
+func (a *API) with(c *call, in any, who *Visitor) (*account.Visitor, error) {
+	if c.Request.ContentLength == 0 {
+		return a.visitor(*who)
 	}
-	return a.visitor(who())
+	return a.body(c, in, who)
 }
 
 func (a *API) session(c *call) error { return write(c, 200, shownAccount(a.Accounts.View(c.who))) }
@@ -26,7 +24,7 @@ func (a *API) session(c *call) error { return write(c, 200, shownAccount(a.Accou
 // asked is for requests whose body says at most who asks.
 func (a *API) asked(c *call, on func(in *ByBody, v *account.Visitor) error) error {
 	var in ByBody
-	v, err := a.with(c, &in, func() Visitor { return in.Visitor })
+	v, err := a.with(c, &in, &in.Visitor)
 	if err != nil {
 		return err
 	}
@@ -54,11 +52,11 @@ func (a *API) ownActivity(c *call) error {
 	if err != nil {
 		return err
 	}
-	entries, more, err := a.Accounts.Activity(c.context(), c.who, from)
+	entries, older, err := a.Accounts.Activity(c.context(), c.who, from)
 	if err != nil {
 		return err
 	}
-	return write(c, 200, activity(entries, more, true))
+	return write(c, 200, activity(entries, older, true))
 }
 
 func (a *API) notMe(c *call) error {
@@ -74,7 +72,7 @@ func (a *API) notMe(c *call) error {
 // method reads what begins a method.
 func (a *API) method(c *call, begin func(in *MethodBody, v *account.Visitor) (*account.Step, error)) error {
 	var in MethodBody
-	v, err := a.with(c, &in, func() Visitor { return in.Visitor })
+	v, err := a.with(c, &in, &in.Visitor)
 	if err != nil {
 		return err
 	}
@@ -112,7 +110,7 @@ func (a *API) changeMethod(c *call) error {
 		}
 	}
 	if in.Default {
-		return nothing(c, a.Accounts.SetDefault(c.context(), c.who, id, &account.Visitor{}))
+		return nothing(c, a.Accounts.SetDefault(c.context(), c.who, id))
 	}
 	return nothing(c, nil)
 }
@@ -153,7 +151,7 @@ func (a *API) recoveryCodes(c *call) error {
 
 func (a *API) changePassword(c *call) error {
 	var in PasswordBody
-	v, err := a.with(c, &in, func() Visitor { return in.Visitor })
+	v, err := a.with(c, &in, &in.Visitor)
 	if err != nil {
 		return err
 	}
@@ -162,7 +160,7 @@ func (a *API) changePassword(c *call) error {
 
 func (a *API) addContact(c *call) error {
 	var in AddContactBody
-	v, err := a.with(c, &in, func() Visitor { return in.Visitor })
+	v, err := a.with(c, &in, &in.Visitor)
 	if err != nil {
 		return err
 	}
@@ -196,7 +194,7 @@ func (a *API) export(c *call) error {
 	if err != nil {
 		return err
 	}
-	return write(c, 200, Export{shownAccount(e.Account), activity(e.Activity, false, true).Entries})
+	return write(c, 200, Export{shownAccount(e.Account), activity(e.Activity, 0, true).Entries})
 }
 
 func (a *API) closeOwn(c *call) error {

@@ -130,11 +130,11 @@ func (a *API) activitySeen(c *call, look func(ledger.ID) error) error {
 		if err := look(id); err != nil {
 			return err
 		}
-		entries, more, err := a.Accounts.ActivityOf(c.context(), c.svc, id, from)
+		entries, older, err := a.Accounts.ActivityOf(c.context(), c.svc, id, from)
 		if err != nil {
 			return err
 		}
-		return write(c, 200, activity(entries, more, false))
+		return write(c, 200, activity(entries, older, false))
 	})
 }
 
@@ -143,12 +143,11 @@ func (a *API) appendActivity(c *call) error {
 	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
 		return err
 	}
-	if _, err := a.visitor(Visitor{IP: in.IP, Device: in.Device, Place: in.Place}); err != nil {
+	v, err := a.visitor(Visitor{IP: in.IP, Device: in.Device, Place: in.Place, Language: c.svc.Locale})
+	if err != nil {
 		return fault.New(fault.Invalid, "text_too_long", fmt.Sprintf("ip, device and place may have at most %d bytes.", maxVisitorText))
 	}
-	if in.Place == "" {
-		in.Place = a.Places.Find(in.IP, c.svc.Locale).String()
-	}
+	in.Place = v.Place
 	return onAccount(c, func(id ledger.ID) error {
 		n, err := a.Accounts.AppendActivity(c.context(), c.svc, id, account.AppEvent(in))
 		if err != nil {
@@ -207,25 +206,25 @@ func (a *API) inviteBy(c *call, by account.By) error {
 	return write(c, 201, Staff{Account: account.FormatID(id), Role: role.String(), Since: m.Since, Contact: to.MaskedShort()})
 }
 
-func (a *API) dismiss(c *call) error { return a.dismissBy(c, c.byApplication()) }
+func (a *API) dismiss(c *call) error {
+	return onAccount(c, func(id ledger.ID) error { return a.dismissBy(c, id, c.byApplication()) })
+}
 
-func (a *API) dismissBy(c *call, by account.By) error {
-	return onAccount(c, func(id ledger.ID) error {
-		listed, err := a.Store.RemoveStaff(c.context(), c.svc.ID, id)
-		if err != nil {
-			return err
-		}
-		v, err := a.Accounts.Get(c.context(), c.svc, id, by)
-		switch {
-		case err != nil && fault.As(err).Kind != fault.NotFound:
-			return err
-		case err == nil && v.Role != account.Customer:
-			return nothing(c, a.Accounts.CloseFor(c.context(), c.svc, id, by))
-		case listed: // closed by its owner before
-			return nothing(c, nil)
-		}
-		return fault.New(fault.NotFound, "not_staff", "This account is none of the service's staff.")
-	})
+func (a *API) dismissBy(c *call, id ledger.ID, by account.By) error {
+	listed, err := a.Store.RemoveStaff(c.context(), c.svc.ID, id)
+	if err != nil {
+		return err
+	}
+	v, err := a.Accounts.Get(c.context(), c.svc, id, by)
+	switch {
+	case err != nil && fault.As(err).Kind != fault.NotFound:
+		return err
+	case err == nil && v.Role != account.Customer:
+		return nothing(c, a.Accounts.CloseFor(c.context(), c.svc, id, by))
+	case listed: // closed by its owner before
+		return nothing(c, nil)
+	}
+	return fault.New(fault.NotFound, "not_staff", "This account is none of the service's staff.")
 }
 
 // onStaff runs fn for support and operators who have passed a second step.
@@ -288,7 +287,7 @@ func (a *API) staffDismiss(c *call) error {
 			if id == c.who.ID {
 				return fault.New(fault.Conflict, "not_oneself", "Nobody removes themselves: ask another operator, or use an API key that may manage the service.")
 			}
-			return a.dismissBy(c, by)
+			return a.dismissBy(c, id, by)
 		})
 	})
 }

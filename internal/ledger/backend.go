@@ -58,10 +58,10 @@ type Backend interface {
 	//
 	// Its errors are *RunError.
 	Run(ctx context.Context, want []Want, decide Decide) error
-	// Read returns one row without locking it, and whether it exists.
-	Read(ctx context.Context, key Key) (Stored, bool, error)
+	// Read returns one row without locking it. A row that isn't there has version 0.
+	Read(ctx context.Context, key Key) (Stored, error)
 	// ReadLogin returns a login row and the account row whose id its record begins with (16 bytes), or, without
-	// a login row, the one at otherwise. A row that isn't there has version 0. It locks nothing.
+	// a login row, the one at otherwise. Their keys are those that were asked for. A row that isn't there has version 0. It locks nothing.
 	ReadLogin(ctx context.Context, login, otherwise Key) (Stored, Stored, error)
 	// Due returns keys of rows of a kind that woke before now (Unix milliseconds).
 	Due(ctx context.Context, kind Kind, now int64, limit int) ([]Key, error)

@@ -116,7 +116,7 @@ func (b *Batcher) advance(clock time.Time) time.Time {
 
 // Read implements Ledger.
 func (b *Batcher) Read(ctx context.Context, key Key) (Value, error) {
-	row, _, err := b.backend.Read(ctx, key)
+	row, err := b.backend.Read(ctx, key)
 	if err != nil {
 		return nil, translate(err)
 	}

@@ -63,11 +63,10 @@ func (m *memory) ReadLogin(context.Context, ledger.Key, ledger.Key) (ledger.Stor
 	return ledger.Stored{}, ledger.Stored{}, errors.ErrUnsupported
 }
 
-func (m *memory) Read(_ context.Context, key ledger.Key) (ledger.Stored, bool, error) {
+func (m *memory) Read(_ context.Context, key ledger.Key) (ledger.Stored, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s, ok := m.rows[key]
-	return s, ok, nil
+	return m.rows[key], nil
 }
 
 func (m *memory) Due(context.Context, ledger.Kind, int64, int) ([]ledger.Key, error) { return nil, nil }

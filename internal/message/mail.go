@@ -15,10 +15,10 @@ type mail struct {
 	plain, markup strings.Builder
 }
 
-func (c *catalog) newMail(title sentence, v *values) *mail {
+func (c *catalog) newMail(title string, v *values) *mail {
 	m := &mail{v: v}
 	m.markup.WriteString(`<!DOCTYPE html><html lang="` + c.locale.Tag + `" dir="` + c.locale.Dir + `"><head><meta charset="utf-8"><title>` +
-		html.EscapeString(title.fill(v)) + `</title></head><body style="font-family:sans-serif;font-size:16px;line-height:1.5">` + "\n")
+		html.EscapeString(title) + `</title></head><body style="font-family:sans-serif;font-size:16px;line-height:1.5">` + "\n")
 	return m
 }
 
@@ -55,8 +55,8 @@ func (m *mail) done() (plain, markup string) {
 }
 
 // codeMail writes both parts of a mail with a code. Neither has a link.
-func (c *catalog) codeMail(o *Outgoing, v *values) (plain, markup string) {
-	m := c.newMail(c.subject.of(o.Purpose), v)
+func (c *catalog) codeMail(o *Outgoing, v *values, title string) (plain, markup string) {
+	m := c.newMail(title, v)
 	m.say(c.mail.of(o.Purpose))
 	m.code()
 	lines := []string{"lifetime", "asked", "never", "not_you"}

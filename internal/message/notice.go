@@ -197,9 +197,9 @@ func (c *catalog) noticeSMS(o *Outgoing, v *values) string {
 }
 
 // noticeMail writes both parts of a notice.
-func (c *catalog) noticeMail(o *Outgoing, v *values) (plain, markup string) {
+func (c *catalog) noticeMail(o *Outgoing, v *values, title string) (plain, markup string) {
 	lines, how := c.notices.lines, notices[o.Notice.Kind]
-	m := c.newMail(lines["subject"], v)
+	m := c.newMail(title, v)
 	if v.what == "" {
 		m.say(lines["said"])
 	} else {

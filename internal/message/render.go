@@ -72,7 +72,7 @@ func (r *Renderer) Render(o *Outgoing) (Text, error) {
 		t.Body = c.voice.of(o.Purpose).fill(&v)
 	case service.Email:
 		t.Subject = c.subject.of(o.Purpose).fill(&v)
-		t.Body, t.HTML = c.codeMail(o, &v)
+		t.Body, t.HTML = c.codeMail(o, &v, t.Subject)
 	default:
 		return Text{}, fmt.Errorf("message: no words for channel %q", o.Channel)
 	}
@@ -90,7 +90,7 @@ func (c *catalog) notice(o *Outgoing, v *values, t Text) (Text, error) {
 		return t, nil
 	}
 	t.Subject = c.notices.lines["subject"].fill(v)
-	t.Body, t.HTML = c.noticeMail(o, v)
+	t.Body, t.HTML = c.noticeMail(o, v, t.Subject)
 	return t, nil
 }
 
@@ -106,13 +106,12 @@ type values struct {
 func valuesOf(o *Outgoing) values {
 	return values{
 		code: o.Code.Reveal(), service: oneLine(o.Service.Name), amount: oneLine(o.Amount), payee: noLink(oneLine(o.Payee)),
-		domain: o.Service.Domain, asked: noLink(oneLine(o.Asked)), when: o.QueuedAt, minutes: minutes(o),
+		domain: o.Service.Domain, asked: noLink(oneLine(o.Asked)), when: o.QueuedAt, minutes: o.Minutes(),
 	}
 }
 
-// minutes rounds to the nearest: the deadline lies half a minute before the code's end, so this is
-// what is left of the code, rounded down.
-func minutes(o *Outgoing) int {
+// Minutes are what is left of the code, rounded down: it rounds to the nearest, and the deadline lies half a minute before the code's end.
+func (o *Outgoing) Minutes() int {
 	return max(1, int(o.Deadline.Sub(o.QueuedAt).Round(time.Minute)/time.Minute))
 }
 

@@ -200,11 +200,7 @@ func network(addr netip.Addr) string {
 	if addr.Is4() {
 		bits = 24
 	}
-	p, err := addr.Prefix(bits)
-	if err != nil {
-		return "" // no address is that short
-	}
-	return p.String()
+	return netip.PrefixFrom(addr, bits).Masked().String()
 }
 
 // fill adds the names that the database has. What can't be read there stays unknown.

@@ -51,11 +51,11 @@ func writeMaster(f *os.File, m *LocalMaster) error {
 	if err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(f.Name()))
+	return SyncFolder(filepath.Dir(f.Name()))
 }
 
-// syncFolder makes the name of a new file durable. Windows has no such call and needs none.
-func syncFolder(path string) error {
+// SyncFolder makes the name of a new file in a folder durable. Windows has no such call and needs none.
+func SyncFolder(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}

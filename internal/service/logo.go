@@ -53,8 +53,7 @@ func ParseLogo(data []byte) (Logo, error) {
 	case len(data) > maxLogo:
 		return Logo{}, errBigLogo
 	}
-	l := LogoFrom(data)
-	if l.kind == PNG {
+	if kindOf(data) == PNG {
 		c, err := png.DecodeConfig(bytes.NewReader(data))
 		if err != nil {
 			return Logo{}, badLogo("This PNG can't be read. Save it again as PNG.")
@@ -62,7 +61,7 @@ func ParseLogo(data []byte) (Logo, error) {
 		if c.Width > maxLogoSide || c.Height > maxLogoSide {
 			return Logo{}, badLogo("The logo has %d by %d pixels; it may have %d by %d.", c.Width, c.Height, maxLogoSide, maxLogoSide)
 		}
-		return l, nil
+		return Logo{PNG, bytes.Clone(data)}, nil
 	}
 	clean, err := cleanSVG(data)
 	if err != nil {
@@ -71,16 +70,21 @@ func ParseLogo(data []byte) (Logo, error) {
 	if len(clean) > maxLogo {
 		return Logo{}, errBigLogo
 	}
-	return LogoFrom(clean), nil
+	return Logo{SVG, clean}, nil
 }
 
-// LogoFrom is a logo as it was stored: its beginning tells what it is. It checks nothing.
+// LogoFrom is a logo as it was stored. It checks nothing, and keeps data.
 func LogoFrom(data []byte) Logo {
-	switch {
-	case len(data) == 0:
+	if len(data) == 0 {
 		return Logo{}
-	case bytes.HasPrefix(data, []byte(pngSignature)):
-		return Logo{kind: PNG, data: bytes.Clone(data)}
 	}
-	return Logo{kind: SVG, data: bytes.Clone(data)}
+	return Logo{kindOf(data), data}
+}
+
+// kindOf tells by its beginning what a picture is.
+func kindOf(data []byte) string {
+	if bytes.HasPrefix(data, []byte(pngSignature)) {
+		return PNG
+	}
+	return SVG
 }

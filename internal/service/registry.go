@@ -60,6 +60,11 @@ type Store interface {
 // ErrNoService is the fault of a service that isn't there.
 var ErrNoService = fault.New(fault.NotFound, "service_not_found", "There is no such service.")
 
+// NoSlug is the fault of a slug that no service has, with those that there are.
+func NoSlug(slug string, have []string) *fault.Error {
+	return fault.New(fault.NotFound, ErrNoService.Code, fmt.Sprintf("There is no service %q. There are: %s.", slug, strings.Join(have, ", ")))
+}
+
 // ErrSlugTaken is the fault of a second service with the same slug.
 var ErrSlugTaken = fault.New(fault.Conflict, "slug_taken", "There is a service with this slug. Choose another.").WithField("slug")
 
@@ -78,6 +83,7 @@ type state struct {
 	rows     map[uint32]Row
 	byID     map[uint32]*Service
 	bySlug   map[string]*Service
+	byDomain map[string]*Service
 	keys     map[string]*APIKey
 }
 
@@ -104,7 +110,7 @@ func (r *Registry) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := &state{revision: revision, rows: map[uint32]Row{}, byID: map[uint32]*Service{}, bySlug: map[string]*Service{}, keys: map[string]*APIKey{}}
+	s := &state{revision: revision, rows: map[uint32]Row{}, byID: map[uint32]*Service{}, bySlug: map[string]*Service{}, byDomain: map[string]*Service{}, keys: map[string]*APIKey{}}
 	for _, row := range rows {
 		ring, err := r.unwrap(ctx, row.ID, keyRows)
 		if err != nil {
@@ -112,6 +118,9 @@ func (r *Registry) Reload(ctx context.Context) error {
 		}
 		svc := New(Service{ID: row.ID, Slug: row.Slug, Name: row.Name, Domain: row.Domain, Locale: row.Locale, Policy: row.Policy, Brand: row.Brand}, ring)
 		s.rows[row.ID], s.byID[row.ID], s.bySlug[row.Slug] = row, svc, svc
+		if first := s.byDomain[svc.Domain]; svc.Domain != "" && (first == nil || svc.ID < first.ID) {
+			s.byDomain[svc.Domain] = svc
+		}
 	}
 	for i := range apiKeys {
 		s.keys[apiKeys[i].ID] = &apiKeys[i]
@@ -158,13 +167,9 @@ func (r *Registry) BySlug(slug string) (*Service, bool) {
 }
 
 // ByDomain returns the service whose pages are at a host name. Of several with one domain it is the one with the least id.
-func (r *Registry) ByDomain(host string) (found *Service, ok bool) {
-	for _, s := range r.state.Load().byID {
-		if s.Domain == host && host != "" && (found == nil || s.ID < found.ID) {
-			found = s
-		}
-	}
-	return found, found != nil
+func (r *Registry) ByDomain(host string) (*Service, bool) {
+	s, ok := r.state.Load().byDomain[host]
+	return s, ok
 }
 
 // All returns all services, ordered by slug.

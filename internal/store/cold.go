@@ -213,18 +213,41 @@ func (s *Store) Services(ctx context.Context) ([]service.Row, []service.KeyRow, 
 	return services, keys, err
 }
 
-func (s *Store) each(ctx context.Context, query string, scan func(*sql.Rows) error, args ...any) error {
-	rows, err := s.SQL().QueryContext(ctx, query, args...)
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// scanAll runs a query and hands over each row.
+func scanAll(ctx context.Context, on querier, query string, scan func(*sql.Rows) error, args ...any) error {
+	rows, err := on.QueryContext(ctx, query, args...)
 	if err != nil {
-		return unavailable(err)
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
-			return unavailable(err)
+			return err
 		}
 	}
-	return unavailable(rows.Err())
+	return rows.Err()
+}
+
+func (s *Store) each(ctx context.Context, query string, scan func(*sql.Rows) error, args ...any) error {
+	return unavailable(scanAll(ctx, s.SQL(), query, scan, args...))
+}
+
+// affected runs a statement and tells how many rows it changed.
+func (s *Store) affected(ctx context.Context, query string, args ...any) (n int64, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
+	return n, err
 }
 
 // AddServiceKey implements service.Store.

@@ -87,7 +87,7 @@ func place(ctx context.Context, tx *sql.Tx, batches []unnumbered) error {
 	}
 	for service, h := range heads {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO journal_head (service, last, size, tree) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (service) DO UPDATE SET last = excluded.last, size = excluded.size, tree = excluded.tree`, service, h.Last, h.Size, h.Hashes); err != nil {
+			ON CONFLICT (service) DO UPDATE SET last = excluded.last, size = excluded.size, tree = excluded.tree`, service, h.Last, h.Size, h.hashes()); err != nil {
 			return err
 		}
 	}

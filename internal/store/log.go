@@ -25,21 +25,6 @@ func scanHead(rows *sql.Rows) (h ledger.Head, err error) {
 	return h, err
 }
 
-// scanAll runs a query in a transaction and hands over each row.
-func scanAll(ctx context.Context, tx *sql.Tx, query string, scan func(*sql.Rows) error, args ...any) error {
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
 // growing is a head whose tree grows.
 type growing struct {
 	ledger.Head
@@ -74,8 +59,16 @@ func (g *growing) grow(row ledger.LogRow) error {
 			fmt.Sprintf("The event log of service %d can't be read after entry %d. `countersign log verify` says more.", g.Service, g.Size)).WithCause(err)
 	}
 	g.tree.Append(g.leaves...)
-	g.Size, g.Hashes = g.tree.Size(), g.tree.Bytes()
+	g.Size = g.tree.Size()
 	return nil
+}
+
+// hashes are the tree as it is stored. One that can't be read stays as it was.
+func (g *growing) hashes() []byte {
+	if g.broken != nil {
+		return g.Hashes
+	}
+	return g.tree.Bytes()
 }
 
 // growTrees is one step of catching up for each tree that is behind the numbers, as all are in a database that is older than the trees.
@@ -109,7 +102,7 @@ func (s *Store) growTrees(ctx context.Context) error {
 			continue
 		}
 		if err := s.write(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, "UPDATE journal_head SET size = $1, tree = $2 WHERE service = $3 AND size = $4", h.Size, h.Hashes, h.Service, was)
+			_, err := tx.ExecContext(ctx, "UPDATE journal_head SET size = $1, tree = $2 WHERE service = $3 AND size = $4", h.Size, h.hashes(), h.Service, was)
 			return err
 		}); err != nil {
 			return err

@@ -22,15 +22,7 @@ func (s *Store) AddStaff(ctx context.Context, m account.StaffMember) error {
 
 // RemoveStaff takes somebody off the list, and tells whether they were on it.
 func (s *Store) RemoveStaff(ctx context.Context, service uint32, id ledger.ID) (bool, error) {
-	var n int64
-	err := s.write(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "DELETE FROM staff WHERE service = $1 AND account = $2", service, s.id(id))
-		if err != nil {
-			return err
-		}
-		n, err = res.RowsAffected()
-		return err
-	})
+	n, err := s.affected(ctx, "DELETE FROM staff WHERE service = $1 AND account = $2", service, s.id(id))
 	return n > 0, err
 }
 

@@ -67,29 +67,11 @@ func (s *Store) Sweep(ctx context.Context, kind ledger.Kind, from, until ledger.
 // SweepLinks forgets which messages providers mean of verifications whose ids are less than until. It removes a bounded number and
 // returns how many.
 func (s *Store) SweepLinks(ctx context.Context, until ledger.ID) (int64, error) {
-	var n int64
-	err := s.write(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `DELETE FROM provider_message WHERE (provider, reference) IN
-			(SELECT provider, reference FROM provider_message WHERE id < $1 ORDER BY id LIMIT $2)`, s.id(until), sweepAtOnce)
-		if err != nil {
-			return err
-		}
-		n, err = res.RowsAffected()
-		return err
-	})
-	return n, err
+	return s.affected(ctx, `DELETE FROM provider_message WHERE (provider, reference) IN
+		(SELECT provider, reference FROM provider_message WHERE id < $1 ORDER BY id LIMIT $2)`, s.id(until), sweepAtOnce)
 }
 
 // SweepCounters removes counters whose window nobody asks for any more, and returns how many.
 func (s *Store) SweepCounters(ctx context.Context, now int64) (int64, error) {
-	var n int64
-	err := s.write(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "DELETE FROM counter WHERE ends < $1", now)
-		if err != nil {
-			return err
-		}
-		n, err = res.RowsAffected()
-		return err
-	})
-	return n, err
+	return s.affected(ctx, "DELETE FROM counter WHERE ends < $1", now)
 }

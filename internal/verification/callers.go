@@ -110,9 +110,6 @@ func (c *Callers) Guess(svc *service.Service, caller Caller, now time.Time) (fun
 	return c.charge(svc, caller, spendGuess, now)
 }
 
-// Wrong counts a wrong guess of [Callers.Guess] for the alarm of the whole service.
-func (c *Callers) Wrong(svc *service.Service, now time.Time) { c.wrong(svc, now) }
-
 // String implements [fmt.Stringer].
 func (s spend) String() string { return [...]string{"sends", "guesses", "alarm"}[s] }
 
@@ -204,8 +201,8 @@ func (c *Callers) shed() {
 	}
 }
 
-// wrong counts a wrong check of the whole service.
-func (c *Callers) wrong(svc *service.Service, now time.Time) {
+// Wrong counts a wrong check, or a wrong guess of [Callers.Guess], for the alarm of the whole service.
+func (c *Callers) Wrong(svc *service.Service, now time.Time) {
 	const window = 3*uint8(spendAlarm) + 2
 	c.mu.Lock()
 	defer c.mu.Unlock()

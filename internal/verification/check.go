@@ -92,7 +92,7 @@ func (e *Engine) Check(ctx context.Context, req CheckRequest) (*Checked, error) 
 	if out.replayed || out.Result != WrongCode && out.Result != Superseded && out.Result != TooManyTries {
 		refund()
 	} else {
-		e.callers.wrong(svc, e.ledger.Now())
+		e.callers.Wrong(svc, e.ledger.Now())
 	}
 	return checked(svc, &out), nil
 }

@@ -153,7 +153,7 @@ func (p *Pages) doStopCodes(v *visit) error {
 }
 
 func (p *Pages) doDefault(v *visit) error {
-	return p.changed(v, p.Accounts.SetDefault(v.Request.Context(), v.signed, v.form("way"), v.visitor), p.origin(v, "/security/two-step"))
+	return p.changed(v, p.Accounts.SetDefault(v.Request.Context(), v.signed, v.form("way")), p.origin(v, "/security/two-step"))
 }
 
 func (p *Pages) doRename(v *visit) error {
@@ -259,15 +259,11 @@ type activityData struct {
 func (p *Pages) activity(v *visit) error {
 	pg := p.center(v, "activity.title")
 	before, _ := strconv.ParseUint(v.Request.URL.Query().Get("before"), 10, 32) // anything else is the first page
-	entries, more, err := p.Accounts.Activity(v.Request.Context(), v.signed, uint32(before))
+	entries, older, err := p.Accounts.Activity(v.Request.Context(), v.signed, uint32(before))
 	if err != nil {
 		return err
 	}
-	d := &activityData{Entries: entries}
-	if more && len(entries) > 0 {
-		d.Before = entries[len(entries)-1].ID
-	}
-	pg.Data = d
+	pg.Data = &activityData{entries, older}
 	return p.show(v, http.StatusOK, "activity.html", pg)
 }
 

@@ -199,16 +199,8 @@ func (p *Pages) address(r *http.Request) string {
 		return ""
 	}
 	at := from.Addr().Unmap()
-	proxy := func(a netip.Addr) bool {
-		for _, n := range p.Proxies {
-			if n.Contains(a) {
-				return true
-			}
-		}
-		return false
-	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0 && (proxy(at) || at.IsLoopback() && len(p.Proxies) > 0); i-- {
+	for i := len(hops) - 1; i >= 0 && len(p.Proxies) > 0 && httpx.Trusted(p.Proxies, at); i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
 			break

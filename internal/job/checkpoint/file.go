@@ -11,13 +11,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/secret"
 )
 
 // A file holds the checkpoints of one service one after the other, each with an empty line after it.
@@ -121,7 +121,7 @@ func add(folder string, key *Key, service uint32, p point) error {
 		err = e
 	}
 	if err == nil {
-		err = syncFolder(folder)
+		err = secret.SyncFolder(folder)
 	}
 	return err
 }
@@ -172,7 +172,7 @@ func prepareFolder(folder, public string) error {
 		err = os.Rename(f.Name(), filepath.Join(folder, keyFile))
 	}
 	if err == nil {
-		err = syncFolder(folder)
+		err = secret.SyncFolder(folder)
 	}
 	if err != nil {
 		return errFolder(folder, errors.Join(err, os.Remove(f.Name())))
@@ -190,18 +190,6 @@ func folderKey(folder string) (string, error) {
 		return "", errFolder(folder, err)
 	}
 	return strings.TrimSpace(string(b)), nil
-}
-
-// syncFolder makes the name of a new file durable. Windows has no such call and needs none.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 func errFolder(folder string, cause error) *fault.Error {

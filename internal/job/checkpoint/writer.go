@@ -59,17 +59,11 @@ func (w *Writer) head(ctx context.Context, h *ledger.Head) error {
 	}
 	if before.size > h.Size {
 		// Another node may have written since the heads were read. No head that is read now may be behind.
-		heads, err := w.log.LogHeads(ctx)
+		now, err := headOf(ctx, w.log, h.Service)
 		if err != nil {
 			return err
 		}
-		service := h.Service
-		h = &ledger.Head{Service: service}
-		for i := range heads {
-			if heads[i].Service == service {
-				h = &heads[i]
-			}
-		}
+		h = &now
 	}
 	tree, err := h.Tree()
 	if err != nil {
@@ -88,6 +82,20 @@ func (w *Writer) head(ctx context.Context, h *ledger.Head) error {
 	}
 	w.seen[h.Service] = now.size
 	return nil
+}
+
+// headOf reads the head of one service's log; one without entries has the empty head.
+func headOf(ctx context.Context, log Log, service uint32) (ledger.Head, error) {
+	heads, err := log.LogHeads(ctx)
+	if err != nil {
+		return ledger.Head{}, err
+	}
+	for _, h := range heads {
+		if h.Service == service {
+			return h, nil
+		}
+	}
+	return ledger.Head{Service: service}, nil
 }
 
 // last returns the last checkpoint of a service's file; the zero point if there is none.

@@ -96,7 +96,7 @@ func (p *Provider) variables(o *message.Outgoing, t *message.Text) Variables {
 		v.Purpose, v.Notice, v.Address, v.Key = "notice", n.Kind.String(), n.Address, n.Key
 		names = []string{"notice/" + v.Notice + "/" + t.Locale, "notice/" + t.Locale}
 	} else {
-		v.Minutes = max(1, int(o.Deadline.Sub(o.QueuedAt).Round(time.Minute)/time.Minute))
+		v.Minutes = o.Minutes()
 	}
 	for _, name := range names {
 		if v.Template = p.cfg.Templates[name]; v.Template != "" {

@@ -91,21 +91,18 @@ func (db *DB) MaxConns() int { return int(db.pool.Config().MaxConns) }
 func (db *DB) Lock() func() { return func() {} }
 
 // Read implements ledger.Backend.
-func (db *DB) Read(ctx context.Context, key ledger.Key) (ledger.Stored, bool, error) {
+func (db *DB) Read(ctx context.Context, key ledger.Key) (ledger.Stored, error) {
 	s := ledger.Stored{Key: key}
 	err := db.pool.QueryRow(ctx, "SELECT version, record FROM "+key.Kind.Table()+" WHERE id = $1 AND service = $2 AND shard = $3",
 		uuid(key.ID), int32(key.Service), int32(key.Shard)).Scan(&s.Version, &s.Record)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return s, false, nil
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return s, &ledger.RunError{Outcome: ledger.Down, Err: err}
 	}
-	if err != nil {
-		return s, false, &ledger.RunError{Outcome: ledger.Down, Err: err}
-	}
-	return s, true, nil
+	return s, nil
 }
 
 // readLogin finds a login's account by the id that its record begins with.
-const readLogin = `SELECT COALESCE(l.version, 0), l.record, COALESCE(a.version, 0), a.record, COALESCE(uuid_send(a.id), ''::bytea)
+const readLogin = `SELECT COALESCE(l.version, 0), l.record, COALESCE(a.version, 0), a.record
 	FROM (SELECT 1) one
 	LEFT JOIN login l ON l.id = $1 AND l.service = $2 AND l.shard = $3
 	LEFT JOIN account a ON a.id = COALESCE(encode(substring(l.record FROM 1 FOR 16), 'hex')::uuid, $4) AND a.service = $2
@@ -114,14 +111,10 @@ const readLogin = `SELECT COALESCE(l.version, 0), l.record, COALESCE(a.version, 
 // ReadLogin implements ledger.Backend.
 func (db *DB) ReadLogin(ctx context.Context, login, otherwise ledger.Key) (ledger.Stored, ledger.Stored, error) {
 	l, a := ledger.Stored{Key: login}, ledger.Stored{Key: otherwise}
-	var id []byte
 	err := db.pool.QueryRow(ctx, readLogin, uuid(login.ID), int32(login.Service), int32(login.Shard), uuid(otherwise.ID), int32(otherwise.Shard)).
-		Scan(&l.Version, &l.Record, &a.Version, &a.Record, &id)
+		Scan(&l.Version, &l.Record, &a.Version, &a.Record)
 	if err != nil {
 		return l, a, &ledger.RunError{Outcome: ledger.Down, Err: err}
-	}
-	if len(id) == len(ledger.ID{}) {
-		a.Key = ledger.AccountOf(login.Service, ledger.ID(id))
 	}
 	return l, a, nil
 }

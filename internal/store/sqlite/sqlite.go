@@ -179,21 +179,21 @@ func (c *conn) stmt(slot **sqlite3.Stmt, sql string) (*sqlite3.Stmt, error) {
 }
 
 // Read implements ledger.Backend.
-func (db *DB) Read(ctx context.Context, key ledger.Key) (ledger.Stored, bool, error) {
+func (db *DB) Read(ctx context.Context, key ledger.Key) (ledger.Stored, error) {
 	c, err := db.reader(ctx)
 	if err != nil {
-		return ledger.Stored{}, false, err
+		return ledger.Stored{}, err
 	}
 	defer func() { db.reads <- c }()
 	s, _, err := c.read(key)
 	if err != nil {
-		return ledger.Stored{}, false, down(err)
+		return ledger.Stored{}, down(err)
 	}
-	return s, s.Version > 0, nil
+	return s, nil
 }
 
 // readLogin finds a login's account by the id that its record begins with.
-const readLogin = `SELECT COALESCE(l.version, 0), l.record, COALESCE(a.version, 0), a.record, a.id
+const readLogin = `SELECT COALESCE(l.version, 0), l.record, COALESCE(a.version, 0), a.record
 	FROM (SELECT 1) LEFT JOIN login l ON l.id = ?1 AND l.service = ?2 AND l.shard = ?3
 	LEFT JOIN account a ON a.id = COALESCE(substr(l.record, 1, 16), ?4) AND a.service = ?2`
 
@@ -215,9 +215,6 @@ func (db *DB) ReadLogin(ctx context.Context, login, otherwise ledger.Key) (ledge
 	if s.Step() {
 		l.Version, a.Version = int32(s.ColumnInt64(0)), int32(s.ColumnInt64(2))
 		l.Record, a.Record = s.ColumnBlob(1, nil), s.ColumnBlob(3, nil)
-		if a.Version > 0 {
-			a.Key = ledger.AccountOf(login.Service, ledger.ID(s.ColumnRawBlob(4)))
-		}
 	}
 	if err := s.Reset(); err != nil {
 		return l, a, down(err)
