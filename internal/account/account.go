@@ -40,6 +40,7 @@ type Codes interface {
 // Callers is what they need of the budgets of callers.
 type Callers interface {
 	Guess(svc *service.Service, caller verification.Caller, now time.Time) (func(), error)
+	Send(svc *service.Service, caller verification.Caller, now time.Time) error
 	Wrong(svc *service.Service, now time.Time)
 }
 
@@ -93,11 +94,12 @@ const (
 	maxContacts = 8
 	maxApps     = 5
 	maxPasskeys = 20
-	maxDevices  = 20 // the longest unseen gives way
-	maxSessions = 50 // likewise
-	maxUndos    = 8
-	maxRecent   = 24 // entries of activity in the row; half of them go to a page of their own when it is full
-	maxNotices  = 64
+	maxDevices  = 20  // the longest unseen gives way
+	maxSessions = 50  // likewise
+	maxUndos    = 12  // sensitive changes by a signed-in person that can still be undone; none gives way to a later one
+	maxResets   = 4   // and as many more by a forgotten password or a recovery, so that a thief who is signed in can't use up the owner's
+	maxRecent   = 24  // entries of activity in the row; half of them go to a page of their own when it is full
+	maxNotices  = 160 // more than all contacts are told of all undos
 	maxSpent    = 32
 	maxName     = 60 // characters of what people call their things
 	maxWords    = 80
@@ -145,6 +147,8 @@ var (
 	errFrozen  = fault.New(fault.Conflict, "changes_frozen", "An undo of a recent change is under way. Until it is settled nothing else can be changed here.")
 	errLocked  = fault.New(fault.Forbidden, "account_locked", "This account is locked. Contact support.")
 	errTooMany = fault.New(fault.Conflict, "too_many", "There are as many of these as an account can have. Remove one first.")
+	errChanges = fault.New(fault.Conflict, "too_many_changes",
+		"So much was changed in the last three days that no more can be kept for an undo. Undo a change that wasn't you, or come back later.")
 )
 
 // decision is what happens to one account in one operation.

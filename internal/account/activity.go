@@ -261,6 +261,7 @@ func (a *Accounts) NotMe(ctx context.Context, s *Signed, id uint32, v *Visitor) 
 		}
 		d.b.Sessions = keep(d.b.Sessions, func(o session) bool { return o.ID == s.session.ID })
 		d.b.distrust(s.session.Device)
+		d.b.Epoch++ // what somebody else is half-way through ends
 		d.b.Recent = append(d.b.Recent, entry{ID: d.b.next(), At: d.at, Kind: ActNotMe, Device: clip(v.Device, maxWords), Place: clip(v.Place, maxWords)})
 		d.log(ActNotMe, id)
 		d.tell(message.NotMe, v, "")

@@ -131,6 +131,11 @@ func (f *flow) target(svc *service.Service, b *body) (contact.Contact, service.C
 		return contact.Contact{}, "", errNotSent
 	}
 	c, err := contact.FromCanonical(f.Contact)
+	for i := range b.Contacts {
+		if own := &b.Contacts[i]; err == nil && f.Kind != FlowSignUp && f.Kind != FlowAddContact && foldedText(own.Value) == folded(c) {
+			c, err = own.contact() // however it was typed, the code goes to the address that was proven
+		}
+	}
 	return c, channelOf(f.Way, c), err
 }
 
@@ -184,7 +189,7 @@ func (a *Accounts) Answer(ctx context.Context, svc *service.Service, text string
 	case StepApp:
 		return a.answerApp(ctx, svc, f, b, ans)
 	case StepRecoveryCode:
-		return a.answerRecoveryCode(ctx, svc, f, ans)
+		return a.answerRecoveryCode(ctx, svc, f, b, ans)
 	case StepPassword:
 		return a.answerPassword(ctx, svc, f, ans)
 	case StepPasskey:
@@ -206,18 +211,19 @@ func (f *flow) owner(svc *service.Service, b *body, text string) error {
 
 // answerCode judges a code that was sent.
 func (a *Accounts) answerCode(ctx context.Context, svc *service.Service, f *flow, b *body, way *Way, ans *Answer) (*Step, error) {
-	dev, old := proven(svc, f.Account, b, ans.Visitor.Devices, a.now())
+	dev := current(svc, f.Account, b, ans.Visitor.Devices, a.now())
 	if f.Kind == FlowSignIn || f.Kind == FlowStepUp {
 		if err := mayTry(b, dev, a.now()); err != nil {
 			return nil, err // the engine's own budgets are exact; this one keeps the sum of all methods
 		}
 	}
 	got, err := a.Codes.Check(ctx, verification.CheckRequest{
-		Service: svc, ID: f.Code, Typed: ans.Typed, Caller: ans.Visitor.caller(dev != nil && !old), Idempotency: f.repeatable(ans),
+		Service: svc, ID: f.Code, Typed: ans.Typed, Caller: ans.Visitor.caller(dev != nil), Idempotency: f.repeatable(ans),
 	})
 	if err != nil {
 		return nil, err
 	}
+	got.View = *f.withoutReceipts(&got.View)
 	if got.Result != verification.Granted {
 		if got.Result == verification.WrongCode || got.Result == verification.TooManyTries {
 			if err := a.wrongAnswer(ctx, svc, f, ans); err != nil {
@@ -243,21 +249,50 @@ func (a *Accounts) wrongAnswer(ctx context.Context, svc *service.Service, f *flo
 		return nil
 	}
 	return a.change(ctx, svc, ledger.AccountOf(svc.ID, f.Account), nil, func(d *decision) error {
-		dev, _ := proven(svc, d.key.ID, d.b, ans.Visitor.Devices, d.at)
-		d.wrong(dev)
+		d.wrong(d.visiting(ans))
 		d.suspicious(f, &ans.Visitor)
 		return nil
 	})
 }
 
-// wrongProof counts a wrong answer that was judged here. A new app's first code is no guess at anything.
-func (d *decision) wrongProof(f *flow, ans *Answer) {
-	if f.Kind == FlowAddApp {
-		return
+// visiting is the account's device that an answer comes from; nil: none that has proven itself.
+func (d *decision) visiting(ans *Answer) *device {
+	return current(d.svc, d.key.ID, d.b, ans.Visitor.Devices, d.at)
+}
+
+// guessed is conclude for a guess at something that is judged here. The caller is charged for a wrong one, and so is the account: strangers
+// and its own devices apart. before is what takes time and comes after the charge; nil: nothing.
+func (a *Accounts) guessed(
+	ctx context.Context, svc *service.Service, f *flow, b *body, with Method, ans *Answer, before func() error, check func(*decision) (string, error),
+) (*Step, error) {
+	dev := current(svc, f.Account, b, ans.Visitor.Devices, a.now())
+	refund, err := a.Callers.Guess(svc, ans.Visitor.caller(dev != nil), a.Ledger.Now())
+	if err != nil {
+		return nil, err
 	}
-	dev, _ := proven(d.svc, d.key.ID, d.b, ans.Visitor.Devices, d.at)
-	d.wrongSecond(dev)
-	d.suspicious(f, &ans.Visitor)
+	if before != nil {
+		if err := before(); err != nil {
+			refund()
+			return nil, err
+		}
+	}
+	s, err := a.conclude(ctx, svc, f, with, ans, func(d *decision) (string, error) {
+		if err := mayTry(d.b, d.visiting(ans), d.at); err != nil {
+			return "", err
+		}
+		wrong, err := check(d)
+		if wrong != "" {
+			d.wrongGuess(d.visiting(ans), with)
+			d.suspicious(f, &ans.Visitor)
+		}
+		return wrong, err
+	})
+	if err == nil && s.Problem != nil {
+		a.Callers.Wrong(svc, a.Ledger.Now())
+		return s, nil
+	}
+	refund()
+	return s, err
 }
 
 // conclude runs check on the locked account, and when it finds nothing wrong, does what the flow was for.
@@ -279,7 +314,6 @@ func (a *Accounts) conclude(ctx context.Context, svc *service.Service, f *flow, 
 		out.changed = d.b
 		if out.wrong != "" {
 			out.flow = f
-			d.wrongProof(f, ans)
 			return nil
 		}
 		return a.reached(d, f, with, ans, &out)
@@ -414,26 +448,15 @@ func (a *Accounts) answerPassword(ctx context.Context, svc *service.Service, f *
 	if err != nil {
 		return nil, err
 	}
-	dev, _ := proven(svc, f.Account, b, ans.Visitor.Devices, a.now())
-	if err := mayTry(b, dev, a.now()); err != nil {
+	if err := mayTry(b, current(svc, f.Account, b, ans.Visitor.Devices, a.now()), a.now()); err != nil {
 		return nil, err
 	}
-	refund, err := a.Callers.Guess(svc, ans.Visitor.caller(dev != nil), a.Ledger.Now())
-	if err != nil {
-		return nil, err
+	want, right := f.oldHash(b), false
+	verify := func() (err error) {
+		right, _, err = a.Hasher.Verify(ctx, want, password.Normalise(ans.Password.Reveal()))
+		return err
 	}
-	want := f.oldHash(b)
-	right, _, err := a.Hasher.Verify(ctx, want, password.Normalise(ans.Password.Reveal()))
-	if err != nil || right {
-		refund()
-	}
-	if err != nil {
-		return nil, err
-	}
-	return a.conclude(ctx, svc, f, MethodPassword, ans, func(d *decision) (string, error) {
-		if err := mayTry(d.b, dev, d.at); err != nil {
-			return "", err
-		}
+	return a.guessed(ctx, svc, f, b, MethodPassword, ans, verify, func(d *decision) (string, error) {
 		if !right || f.Decoy || f.oldHash(d.b) != want {
 			return "wrong_password", nil
 		}

@@ -421,10 +421,10 @@ func TestNotMe(t *testing.T) {
 		other.done(other.signIn())
 		id, err := account.ParseID(b.view().ID)
 		must(t, err)
-		order, err := w.accounts.AppendActivity(t.Context(), w.svc, id, account.AppEvent{Type: "order", Text: "Order 1182, EUR 39.99", Device: "App", Place: "near Lyon"})
+		order, err := w.accounts.AppendActivity(t.Context(), w.svc, id, account.AppEvent{Type: "order", Text: "Order 1182, EUR 39.99", Device: "App", Place: "near Lyon"}, account.By{})
 		must(t, err)
 		for range 60 { // so that it stands on a page of its own
-			_, err := w.accounts.AppendActivity(t.Context(), w.svc, id, account.AppEvent{Type: "payment", Text: "EUR 1.00"})
+			_, err := w.accounts.AppendActivity(t.Context(), w.svc, id, account.AppEvent{Type: "payment", Text: "EUR 1.00"}, account.By{})
 			must(t, err)
 		}
 		all, before := []account.Entry{}, uint32(0)

@@ -5,35 +5,58 @@ package account
 import (
 	"context"
 
+	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/service"
 )
 
 // Close closes an account for its owner: nobody signs in any more. For 72 hours that can be undone; then everything that was the
-// person's is forgotten.
+// person's is forgotten. Staff don't close theirs: whoever invited them removes them, so that nobody comes back by an undo, and the last
+// operator stays.
 //
-// Faults: Unauthorized, Forbidden (ErrStepUp), Conflict (frozen), Unavailable.
+// Faults: Unauthorized, Forbidden (ErrStepUp), Conflict (frozen, staff), Unavailable.
 func (a *Accounts) Close(ctx context.Context, s *Signed, v *Visitor) error {
 	keys, err := loginKeys(s.Service, s.b.Contacts)
 	if err != nil {
 		return err
 	}
 	return a.own(ctx, s, true, keys, func(d *decision) error {
-		d.changing(message.AccountClosed, "", v, func() {
+		if d.b.Role != Customer {
+			return errStaffStays
+		}
+		err := d.changing(message.AccountClosed, "", v, func() {
 			d.b.State, d.b.ClosedAt = Closed, d.at
 			d.b.Sessions, d.b.Run = nil, nil
 			d.b.Epoch++
 		})
+		if err != nil {
+			return err
+		}
 		d.note(entry{Kind: ActClosed}, v)
 		return d.freeLogins(d.at + undoLife)
 	})
 }
 
-// CloseFor closes an account for the application and forgets it at once. Its contacts are told.
+var errStaffStays = fault.New(fault.Conflict, "staff_stays",
+	"This account belongs to the service's staff. Ask an operator to remove you; then it is closed.")
+
+// CloseFor closes an account for the application and forgets it at once, also one that its owner has closed and could still undo. Its
+// contacts are told.
 //
 // Faults: NotFound, Forbidden (staff_account), Unavailable.
 func (a *Accounts) CloseFor(ctx context.Context, svc *service.Service, id ledger.ID, by By) error {
+	return a.closeFor(ctx, svc, id, by, false)
+}
+
+// Dismiss is CloseFor for an account of staff, whatever its state.
+//
+// Faults: NotFound (no such account, or none of staff's), Forbidden (staff_account), Unavailable.
+func (a *Accounts) Dismiss(ctx context.Context, svc *service.Service, id ledger.ID, by By) error {
+	return a.closeFor(ctx, svc, id, by, true)
+}
+
+func (a *Accounts) closeFor(ctx context.Context, svc *service.Service, id ledger.ID, by By, staff bool) error {
 	b, err := a.read(ctx, svc, id)
 	if err != nil {
 		return err
@@ -42,12 +65,16 @@ func (a *Accounts) CloseFor(ctx context.Context, svc *service.Service, id ledger
 	if err != nil {
 		return err
 	}
-	err = a.existing(ctx, svc, id, keys, func(d *decision) error {
+	err = a.change(ctx, svc, ledger.AccountOf(svc.ID, id), keys, func(d *decision) error {
+		if !d.b.exists() || d.b.State == Closed && len(d.b.Contacts) == 0 || staff && d.b.Role == Customer {
+			return errNoAccount
+		}
 		if err := by.touch(d.b); err != nil {
 			return err
 		}
 		d.tell(message.AccountClosed, nil, "")
 		d.b.State, d.b.ClosedAt, d.b.Undos = Closed, d.at-undoLife, nil
+		d.b.Role = Customer
 		d.note(entry{Kind: ActClosed, What: by.Name}, nil)
 		return d.freeLogins(d.at)
 	})

@@ -289,6 +289,9 @@ func (f *flow) withoutReceipts(v *verification.View) *verification.View {
 		return v
 	}
 	c := *v
+	if to, err := contact.FromCanonical(f.Contact); err == nil && sameTarget(f.CodeWay, wayNamed) {
+		c.Contact = to.Masked() // as it was typed: how the account has it is told to nobody
+	}
 	c.Messages = slices.Clone(v.Messages)
 	for i := range c.Messages {
 		m := &c.Messages[i]

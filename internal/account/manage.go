@@ -169,6 +169,7 @@ func (a *Accounts) SetState(ctx context.Context, svc *service.Service, id ledger
 		if to == Locked {
 			act = ActLocked
 			d.b.Sessions = nil
+			d.b.Epoch++ // what is half-way ends
 		}
 		d.b.State = to
 		d.note(entry{Kind: act, What: by.Name}, nil)
@@ -186,6 +187,7 @@ func (a *Accounts) SignOutAll(ctx context.Context, svc *service.Service, id ledg
 		}
 		d.b.Sessions = nil
 		d.b.distrust(0)
+		d.b.Epoch++ // what is half-way ends, too
 		d.note(entry{Kind: ActSignOut, What: by.Name}, nil)
 		return nil
 	})
@@ -203,8 +205,8 @@ type AppEvent struct {
 // AppendActivity adds an application's event to an account's activity. Its owner sees it and can say that it wasn't they, which the
 // application hears of by the events feed.
 //
-// Faults: NotFound, Invalid, Unavailable.
-func (a *Accounts) AppendActivity(ctx context.Context, svc *service.Service, id ledger.ID, e AppEvent) (uint32, error) {
+// Faults: NotFound, Forbidden (staff_account), Invalid, Unavailable.
+func (a *Accounts) AppendActivity(ctx context.Context, svc *service.Service, id ledger.ID, e AppEvent, by By) (uint32, error) {
 	if len(e.Type) == 0 || len(e.Type) > 40 || slices.ContainsFunc([]byte(e.Type), func(c byte) bool {
 		return c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9')
 	}) {
@@ -215,6 +217,9 @@ func (a *Accounts) AppendActivity(ctx context.Context, svc *service.Service, id 
 	}
 	var n uint32
 	err := a.existing(ctx, svc, id, nil, func(d *decision) error {
+		if err := by.touch(d.b); err != nil {
+			return err
+		}
 		n = d.note(entry{Kind: ActApplication, What: e.Text, Type: e.Type}, &Visitor{IP: e.IP, Device: e.Device, Place: e.Place})
 		return nil
 	})
@@ -238,10 +243,13 @@ func (a *Accounts) ActivityOf(ctx context.Context, svc *service.Service, id ledg
 // StartRecovery lets support start a recovery for somebody who has no proof left that a page could check: the agent is one of the two who
 // have to approve it, and it takes a week. Nobody learns a secret by it.
 //
-// Faults: NotFound, Conflict (one is under way), Forbidden, Unavailable.
+// Faults: NotFound, Conflict (one is under way, or it is the agent's own account), Forbidden, Unavailable.
 func (a *Accounts) StartRecovery(ctx context.Context, staff *Signed, id ledger.ID) error {
 	if err := staff.may(Support, Operator); err != nil {
 		return err
+	}
+	if staff.ID == id {
+		return errSecondAgent
 	}
 	return a.existing(ctx, staff.Service, id, nil, func(d *decision) error {
 		if err := staff.by().touch(d.b); err != nil {
@@ -255,6 +263,8 @@ func (a *Accounts) StartRecovery(ctx context.Context, staff *Signed, id ledger.I
 		return nil
 	})
 }
+
+var errSecondAgent = fault.New(fault.Conflict, "second_agent_needed", "Another agent has to approve it: nobody decides alone, nor for themselves.")
 
 // ApproveRecovery is one agent's yes to a recovery with one proof. Two different agents have to give it.
 //
@@ -271,7 +281,7 @@ func (a *Accounts) ApproveRecovery(ctx context.Context, staff *Signed, id ledger
 			return fault.New(fault.Conflict, "no_recovery", "There is no recovery that agents decide.")
 		}
 		if slices.Contains(d.b.Run.Agents, staff.ID) || staff.ID == id {
-			return fault.New(fault.Conflict, "second_agent_needed", "Another agent has to approve it: nobody decides alone, nor for themselves.")
+			return errSecondAgent
 		}
 		d.b.Run.Agents = append(d.b.Run.Agents, staff.ID)
 		d.note(entry{Kind: ActLookedAt, What: staff.by().Name}, nil)

@@ -3,6 +3,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -44,28 +45,49 @@ func (a *Accounts) answerApp(ctx context.Context, svc *service.Service, f *flow,
 	if !ok {
 		return a.problem(ctx, svc, f, b, Problem{Code: "unclear_app_code"})
 	}
-	return a.conclude(ctx, svc, f, MethodApp, ans, func(d *decision) (string, error) {
-		if f.Kind == FlowAddApp {
-			p := &app{Secret: f.Secret}
-			if !p.accept(code, d.at) {
+	if f.Kind == FlowAddApp { // its first code is no guess at anything
+		return a.conclude(ctx, svc, f, MethodApp, ans, func(d *decision) (string, error) {
+			if p := (&app{Secret: f.Secret}); !p.accept(code, d.at) {
 				return "wrong_app_code", nil
 			}
 			return "", nil
-		}
-		if err := d.judged(ans); err != nil {
+		})
+	}
+	return a.guessed(ctx, svc, f, b, MethodApp, ans, nil, func(d *decision) (string, error) {
+		if err := d.appThrottled(ans); err != nil {
 			return "", err
 		}
-		id, _ := thingID('a', f.Way)
-		for _, all := range [][]app{d.b.Apps, f.former(d.b).Apps} {
-			if i := slices.IndexFunc(all, func(p app) bool { return p.ID == id }); i >= 0 {
-				if all[i].accept(code, d.at) {
-					return "", nil
-				}
-				break // what it has burnt is burnt for an undo, too
+		if id, _ := thingID('a', f.Way); !d.b.useApp(id, code, d.at) {
+			return "wrong_app_code", nil
+		}
+		return "", nil
+	})
+}
+
+// useApp judges a code of an app of the account and burns its time step, also where an undo would restore the app: what was burnt stays
+// burnt.
+func (b *body) useApp(id uint32, code otp.Code, at int64) bool {
+	places := [][]app{b.Apps}
+	for i := range b.Undos {
+		places = append(places, b.Undos[i].Before.Apps)
+	}
+	var found []*app
+	for _, all := range places {
+		for i := range all {
+			if p := &all[i]; p.ID == id {
+				found = append(found, p)
 			}
 		}
-		return "wrong_app_code", nil
-	})
+	}
+	if len(found) == 0 {
+		return false
+	}
+	newest := slices.MaxFunc(found, func(p, q *app) int { return cmp.Compare(p.LastStep, q.LastStep) })
+	right := newest.accept(code, at)
+	for _, p := range found {
+		p.LastStep, p.Drift, p.UsedAt = newest.LastStep, newest.Drift, newest.UsedAt
+	}
+	return right
 }
 
 // Recovery codes: ten, of 80 random bits each, typed as four groups of four letters and digits (NIST SP 800-63B-4, saved recovery
@@ -118,11 +140,8 @@ func plainRecovery(typed string) string {
 }
 
 // answerRecoveryCode judges a recovery code.
-func (a *Accounts) answerRecoveryCode(ctx context.Context, svc *service.Service, f *flow, ans *Answer) (*Step, error) {
-	return a.conclude(ctx, svc, f, MethodRecovery, ans, func(d *decision) (string, error) {
-		if err := d.judged(ans); err != nil {
-			return "", err
-		}
+func (a *Accounts) answerRecoveryCode(ctx context.Context, svc *service.Service, f *flow, b *body, ans *Answer) (*Step, error) {
+	return a.guessed(ctx, svc, f, b, MethodRecovery, ans, nil, func(d *decision) (string, error) {
 		sum := hash(svc, "recovery", d.key.ID, []byte(plainRecovery(ans.Typed)))
 		right := d.b.Recovery.use(sum, d.at)
 		for i := range d.b.Undos { // used is used, whatever is restored later
@@ -214,12 +233,11 @@ func (d *decision) appAdded(f *flow, ans *Answer, out *outcome) error {
 	p := app{ID: d.b.next(), Name: f.Name, Secret: f.Secret, AddedAt: d.at}
 	p.accept(code, d.at)
 	out.done = &Done{Account: d.key.ID, Thing: thing('a', p.ID)}
-	d.changing(kindAdded(d, f), p.Name, &ans.Visitor, func() {
+	d.note(entry{Kind: ActFactorAdded, What: named(p.Name, "app")}, &ans.Visitor)
+	return d.changing(kindAdded(d, f), p.Name, &ans.Visitor, func() {
 		d.b.Apps = append(d.b.Apps, p)
 		d.factorAdded(f, thing('a', p.ID), out)
 	})
-	d.note(entry{Kind: ActFactorAdded, What: named(p.Name, "app")}, &ans.Visitor)
-	return nil
 }
 
 func named(name, otherwise string) string {

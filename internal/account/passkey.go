@@ -155,10 +155,15 @@ func (a *Accounts) SignInPasskey(ctx context.Context, svc *service.Service, v *V
 
 // SignUpPasskey begins an account that has a passkey and nothing else.
 //
-// Faults: Forbidden (the service makes its accounts itself), Unsupported.
+// It costs the caller as much as a code that is sent: an account can be made of it.
+//
+// Faults: Forbidden (the service makes its accounts itself), TooMany, Unsupported.
 func (a *Accounts) SignUpPasskey(ctx context.Context, svc *service.Service, name string, v *Visitor) (*Step, error) {
 	if !svc.Policy.SignUp {
 		return nil, errNoSignUp
+	}
+	if err := a.Callers.Send(svc, v.caller(false), a.Ledger.Now()); err != nil {
+		return nil, err
 	}
 	f := a.begin(FlowSignUpPasskey, ledger.ID{}, nil, v)
 	f.Name = clip(name, 4*maxName)
@@ -204,7 +209,7 @@ func (a *Accounts) answerPasskey(ctx context.Context, svc *service.Service, f *f
 		return a.wrongPasskey(ctx, svc, f, b)
 	}
 	return a.conclude(ctx, svc, f, MethodPasskey, ans, func(d *decision) (string, error) {
-		if !usePasskey(f.passkeys(d.b), used, d.at) {
+		if !d.b.usePasskey(used, d.at) {
 			return "wrong_passkey", nil
 		}
 		return "", nil
@@ -216,24 +221,35 @@ func (a *Accounts) wrongPasskey(ctx context.Context, svc *service.Service, f *fl
 	return a.problem(ctx, svc, f, b, Problem{Code: "wrong_passkey"})
 }
 
-// usePasskey notes the use of one of the passkeys; false: it is no longer there, or its counter went back, as a copy's does.
-func usePasskey(all []passkey, used *webauthn.Credential, at int64) bool {
-	for i := range all {
-		var c webauthn.Credential
-		if json.Unmarshal(all[i].Credential, &c) != nil || !bytes.Equal(c.ID, used.ID) {
-			continue
-		}
-		if used.Authenticator.CloneWarning || used.Authenticator.SignCount != 0 && used.Authenticator.SignCount <= c.Authenticator.SignCount {
-			return false
-		}
-		record, err := json.Marshal(used)
-		if err != nil {
-			return false
-		}
-		all[i].Credential, all[i].UsedAt = record, at
-		return true
+// usePasskey notes the use of a passkey, also where an undo would restore it; false: it is no longer there, or its counter went back, as a
+// copy's does.
+func (b *body) usePasskey(used *webauthn.Credential, at int64) bool {
+	record, err := json.Marshal(used)
+	if err != nil || used.Authenticator.CloneWarning {
+		return false
 	}
-	return false
+	places := []*[]passkey{&b.Passkeys}
+	for i := range b.Undos {
+		places = append(places, &b.Undos[i].Before.Passkeys)
+	}
+	var found []*passkey
+	for _, all := range places {
+		for i := range *all {
+			var c webauthn.Credential
+			p := &(*all)[i]
+			if json.Unmarshal(p.Credential, &c) != nil || !bytes.Equal(c.ID, used.ID) {
+				continue
+			}
+			if used.Authenticator.SignCount != 0 && used.Authenticator.SignCount <= c.Authenticator.SignCount {
+				return false
+			}
+			found = append(found, p)
+		}
+	}
+	for _, p := range found {
+		p.Credential, p.UsedAt = record, at
+	}
+	return len(found) > 0
 }
 
 // passkeyAlone ends a sign-in for which the passkey is the whole proof: something that one has, unlocked by something that one is or knows.
@@ -264,7 +280,7 @@ func (a *Accounts) passkeyAlone(ctx context.Context, svc *service.Service, w *we
 		if err := d.spend(f); err != nil {
 			return err
 		}
-		if d.b.State != Open || !usePasskey(d.b.Passkeys, used, d.at) {
+		if d.b.State != Open || !d.b.usePasskey(used, d.at) {
 			return errPasskeyGone
 		}
 		return d.signedIn(f, MethodPasskey, ans, &out)
@@ -347,10 +363,9 @@ func (d *decision) passkeyAdded(f *flow, record []byte, ans *Answer, out *outcom
 	}
 	p := passkey{ID: d.b.next(), Name: f.Name, Credential: record, AddedAt: d.at}
 	out.done = &Done{Account: d.key.ID, Thing: thing('p', p.ID)}
-	d.changing(kindAdded(d, f), p.Name, &ans.Visitor, func() {
+	d.note(entry{Kind: ActFactorAdded, What: named(p.Name, "passkey")}, &ans.Visitor)
+	return d.changing(kindAdded(d, f), p.Name, &ans.Visitor, func() {
 		d.b.Passkeys = append(d.b.Passkeys, p)
 		d.factorAdded(f, wayPasskey, out)
 	})
-	d.note(entry{Kind: ActFactorAdded, What: named(p.Name, "passkey")}, &ans.Visitor)
-	return nil
 }

@@ -194,7 +194,7 @@ type session struct {
 type tries struct {
 	Wrong   uint8                 `cbor:"1,keyasint,omitempty"` // consecutive
 	WrongAt int64                 `cbor:"2,keyasint,omitempty"`
-	Second  verification.Spending `cbor:"3,keyasint,omitempty"` // wrong second steps that are no verification's, over all callers
+	Second  verification.Spending `cbor:"3,keyasint,omitempty"` // wrong codes of an app, over all strangers
 }
 
 // spent is the end of a flow, which happens once.

@@ -29,7 +29,7 @@ type recoveryRun struct {
 	ID        uint32      `cbor:"1,keyasint"`
 	StartedAt int64       `cbor:"2,keyasint"`
 	ReadyAt   int64       `cbor:"3,keyasint"`
-	Proofs    []string    `cbor:"4,keyasint"`
+	Proofs    []string    `cbor:"4,keyasint"` // the things of the account that were proven
 	Told      uint8       `cbor:"5,keyasint"` // how many of start, middle and end
 	Alone     bool        `cbor:"6,keyasint,omitempty"`
 	Agents    []ledger.ID `cbor:"7,keyasint,omitempty"` // who approved
@@ -155,18 +155,48 @@ func (a *Accounts) recoverProven(d *decision, f *flow, ans *Answer, out *outcome
 	next.Proofs = append(slices.Clone(f.Proofs), f.Way)
 	next.Way, next.Code, next.CodeWay, next.Challenge = "", ledger.ID{}, "", nil
 	out.flow = &next
-	r := d.b.Run
+	r, given := d.b.Run, next.given(d.b)
 	switch {
-	case r != nil && r.ready(d.at) && len(next.Proofs) >= len(r.Proofs) && (r.Alone || len(next.Proofs) >= proofsNeeded):
+	case r != nil && r.ready(d.at) && r.repeated(given):
 		next.Rung = rungNewPassword
-	case len(next.Proofs) < proofsNeeded:
-	case r == nil || r.Alone: // a stronger one takes its place
-		d.startRun(&recoveryRun{ReadyAt: d.at + int64(d.svc.Policy.Recovery)*hour, Proofs: next.Proofs, Asked: ans.Visitor.words()}, &ans.Visitor)
+	case len(given) < proofsNeeded:
+	case r == nil || r.Alone && !r.ready(d.at): // a stronger one takes its place
+		d.startRun(&recoveryRun{ReadyAt: d.at + int64(d.svc.Policy.Recovery)*hour, Proofs: given, Asked: ans.Visitor.words()}, &ans.Visitor)
 		next.Rung = rungWait
+	case r.ready(d.at) && len(next.proofs(d.svc, d.b)) > 0: // it is asked for those of the start
 	default:
 		next.Rung = rungWait
 	}
 	return nil
+}
+
+// given are a flow's proofs by what they prove, whatever way led there: "x" is another contact for each who is named.
+func (f *flow) given(b *body) []string {
+	all := make([]string, len(f.Proofs))
+	for i, p := range f.Proofs {
+		switch {
+		case p == wayDevice:
+			p = thing('d', f.Device)
+		case sameTarget(p, wayNamed):
+			for j := range b.Contacts {
+				if c := &b.Contacts[j]; foldedText(c.Value) == foldedText(f.Contact) {
+					p = thing('c', c.ID)
+				}
+			}
+		}
+		all[i] = p
+	}
+	return all
+}
+
+// repeated tells whether the proofs of the start have been given again. A recovery that agents started has none: they have seen who it is.
+func (r *recoveryRun) repeated(given []string) bool {
+	for _, p := range r.Proofs {
+		if !slices.ContainsFunc(given, func(g string) bool { return sameTarget(g, p) }) {
+			return false
+		}
+	}
+	return len(given) > 0
 }
 
 func (d *decision) startRun(r *recoveryRun, v *Visitor) {
@@ -192,7 +222,7 @@ func (a *Accounts) RecoverAlone(ctx context.Context, svc *service.Service, text 
 			return err
 		}
 		if d.b.Run == nil {
-			d.startRun(&recoveryRun{ReadyAt: d.at + aloneWait, Proofs: f.Proofs, Alone: true, Asked: v.words()}, v)
+			d.startRun(&recoveryRun{ReadyAt: d.at + aloneWait, Proofs: f.given(d.b), Alone: true, Asked: v.words()}, v)
 		}
 		b = d.b
 		return nil
@@ -224,6 +254,9 @@ func (a *Accounts) newPassword(ctx context.Context, svc *service.Service, f *flo
 	if err := password.Check(p, r); err != nil {
 		return nil, err
 	}
+	if b.Frozen > a.now() {
+		return nil, errFrozen
+	}
 	sum, err := a.Hasher.Hash(ctx, p)
 	if err != nil {
 		return nil, err
@@ -234,6 +267,9 @@ func (a *Accounts) newPassword(ctx context.Context, svc *service.Service, f *flo
 		if err := f.current(d.b); err != nil {
 			return err
 		}
+		if d.b.Frozen > d.at { // whoever undoes something decides first
+			return errFrozen
+		}
 		if err := d.spend(f); err != nil {
 			return err
 		}
@@ -241,7 +277,9 @@ func (a *Accounts) newPassword(ctx context.Context, svc *service.Service, f *flo
 		if f.Kind == FlowRecover {
 			return d.recovered(f, set, ans, &out)
 		}
-		d.changing(message.PasswordReset, "", &ans.Visitor, func() { d.b.Password = set })
+		if err := d.changing(message.PasswordReset, "", &ans.Visitor, func() { d.b.Password = set }); err != nil {
+			return err
+		}
 		d.b.Sessions, d.b.Tries = nil, tries{Second: d.b.Tries.Second}
 		d.b.Epoch++
 		d.note(entry{Kind: ActPasswordReset}, &ans.Visitor)
@@ -269,7 +307,7 @@ func (d *decision) recovered(f *flow, set passwordOf, ans *Answer, out *outcome)
 	if r := d.b.Run; r == nil || !r.ready(d.at) {
 		return ErrFlow // stopped meanwhile
 	}
-	d.changing(message.RecoveryDone, "", &ans.Visitor, func() {
+	err := d.changing(message.RecoveryDone, "", &ans.Visitor, func() {
 		b := d.b
 		b.Password, b.TwoStepAt, b.Default, b.Apps, b.Passkeys, b.Recovery = set, 0, "", nil, nil, recoveryCodes{}
 		for i := range b.Contacts {
@@ -278,6 +316,9 @@ func (d *decision) recovered(f *flow, set passwordOf, ans *Answer, out *outcome)
 		b.Devices, b.Sessions, b.Run, b.Tries = nil, nil, nil, tries{}
 		b.Epoch++
 	})
+	if err != nil {
+		return err
+	}
 	d.note(entry{Kind: ActRecoveryDone}, &ans.Visitor)
 	out.done = d.startSession(f, &ans.Visitor, entrance{fresh: true, quiet: true})
 	return nil
@@ -314,8 +355,7 @@ func (a *Accounts) StopOwnRecovery(ctx context.Context, s *Signed, v *Visitor) e
 }
 
 func (d *decision) stopRun(v *Visitor) {
-	d.b.Run = nil
-	d.b.Epoch++ // what had been proven for it is void
+	d.b.Run = nil // without it what had been proven for it leads nowhere
 	d.note(entry{Kind: ActRecoveryStopped}, v)
 	d.tell(message.RecoveryStopped, v, "")
 }

@@ -133,8 +133,7 @@ func (d *decision) steppedUp(f *flow, with Method, ans *Answer, out *outcome) er
 	if !ok || now.ID != f.Session {
 		return ErrSignedOut
 	}
-	dev, _ := proven(d.svc, d.key.ID, d.b, ans.Visitor.Devices, d.at)
-	d.right(dev)
+	d.right(d.visiting(ans))
 	value := newSecret()
 	now.Hash, now.SteppedAt = sessionHash(d.svc, d.key.ID, value), d.at
 	now.Second = now.Second || with != MethodPassword

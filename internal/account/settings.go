@@ -3,6 +3,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"unicode/utf8"
@@ -85,10 +86,13 @@ func (d *decision) enabled(f *flow, ans *Answer, out *outcome) error {
 	}
 	out.done = &Done{Account: d.key.ID, Thing: thing('c', c.ID)}
 	turned := d.b.TwoStepAt == 0
-	d.changing(kindAdded(d, f), to.MaskedShort(), &ans.Visitor, func() {
+	err = d.changing(kindAdded(d, f), to.MaskedShort(), &ans.Visitor, func() {
 		c.Codes, c.ConfirmedAt, c.BouncedAt = true, d.at, 0
 		d.factorAdded(f, thing('c', c.ID), out)
 	})
+	if err != nil {
+		return err
+	}
 	kind := ActFactorAdded
 	if turned {
 		kind = ActTwoStepOn
@@ -125,12 +129,11 @@ func (a *Accounts) TurnOff(ctx context.Context, s *Signed, v *Visitor) error {
 		case d.b.Password.Length < password.MinAlone: // an imported one's is unknown
 			return ErrStandsAlone
 		}
-		d.changing(message.TwoStepOff, "", v, func() {
+		d.note(entry{Kind: ActTwoStepOff}, v)
+		return d.changing(message.TwoStepOff, "", v, func() {
 			d.b.TwoStepAt = 0
 			d.b.Epoch++
 		})
-		d.note(entry{Kind: ActTwoStepOff}, v)
-		return nil
 	})
 }
 
@@ -226,7 +229,9 @@ func (a *Accounts) StopCodes(ctx context.Context, s *Signed, id string, v *Visit
 		if err != nil {
 			return err
 		}
-		d.changing(message.FactorRemoved, to.MaskedShort(), v, func() { d.b.Contacts[i].Codes = false })
+		if err := d.changing(message.FactorRemoved, to.MaskedShort(), v, func() { d.b.Contacts[i].Codes = false }); err != nil {
+			return err
+		}
 		d.note(entry{Kind: ActFactorRemoved, What: to.MaskedShort()}, v)
 		return d.stillSecond()
 	})
@@ -246,10 +251,13 @@ func (d *decision) removeMethod(id string, v *Visitor) error {
 	if name := d.b.nameOf(id); name != nil {
 		what = *name
 	}
-	d.changing(message.FactorRemoved, what, v, func() {
+	err := d.changing(message.FactorRemoved, what, v, func() {
 		d.b.Apps = slices.DeleteFunc(slices.Clone(d.b.Apps), func(p app) bool { return thing('a', p.ID) == id })
 		d.b.Passkeys = slices.DeleteFunc(slices.Clone(d.b.Passkeys), func(p passkey) bool { return thing('p', p.ID) == id })
 	})
+	if err != nil {
+		return err
+	}
 	if apps == len(d.b.Apps) && passkeys == len(d.b.Passkeys) {
 		return errNoThing // nothing is written of an operation that fails
 	}
@@ -270,9 +278,12 @@ func (d *decision) removeContact(n uint32, v *Visitor) error {
 	if err != nil {
 		return err
 	}
-	d.changing(message.ContactRemoved, to.MaskedShort(), v, func() {
+	err = d.changing(message.ContactRemoved, to.MaskedShort(), v, func() {
 		d.b.Contacts = slices.Delete(slices.Clone(d.b.Contacts), i, i+1)
 	})
+	if err != nil {
+		return err
+	}
 	if c.ProvenAt > 0 && !slices.ContainsFunc(d.b.Contacts, func(o contactOf) bool { return o.ProvenAt > 0 }) {
 		return errLastContact
 	}
@@ -317,7 +328,9 @@ func (a *Accounts) contactAdded(d *decision, f *flow, ans *Answer, out *outcome)
 	if d.taken(key) {
 		return errTaken
 	}
-	if slices.ContainsFunc(d.b.Contacts, func(c contactOf) bool { return c.Value == f.Contact && c.ProvenAt > 0 }) {
+	if slices.ContainsFunc(d.b.Contacts, func(c contactOf) bool {
+		return foldedText(c.Value) == foldedText(f.Contact) && c.ProvenAt > 0
+	}) {
 		return errTaken
 	}
 	fresh := contactOf{ID: d.b.next(), Value: f.Contact, Kind: to.Kind(), AddedAt: d.at, ProvenAt: d.at, ConfirmedAt: d.at}
@@ -331,7 +344,7 @@ func (a *Accounts) contactAdded(d *decision, f *flow, ans *Answer, out *outcome)
 		fresh.Codes = d.b.Contacts[replaced].Codes && fresh.Kind == d.b.Contacts[replaced].Kind
 	}
 	var freed error
-	d.changing(kind, to.MaskedShort(), &ans.Visitor, func() {
+	err = d.changing(kind, to.MaskedShort(), &ans.Visitor, func() {
 		if replaced >= 0 {
 			old := d.b.Contacts[replaced]
 			if d.b.Default == thing('c', old.ID) {
@@ -342,12 +355,12 @@ func (a *Accounts) contactAdded(d *decision, f *flow, ans *Answer, out *outcome)
 		}
 		d.b.Contacts = append(d.b.Contacts, fresh)
 	})
+	if err = cmp.Or(err, freed); err != nil {
+		return err
+	}
 	d.tx.Put(key, &Login{Account: d.key.ID})
 	d.note(entry{Kind: ActContactAdded, What: to.MaskedShort()}, &ans.Visitor)
 	out.done = &Done{Account: d.key.ID, Thing: thing('c', fresh.ID)}
-	if freed != nil {
-		return freed
-	}
 	return d.stillSecond()
 }
 
@@ -357,9 +370,8 @@ func (a *Accounts) contactAdded(d *decision, f *flow, ans *Answer, out *outcome)
 func (a *Accounts) NewRecoveryCodes(ctx context.Context, s *Signed, v *Visitor) ([]string, error) {
 	var codes []string
 	err := a.own(ctx, s, true, nil, func(d *decision) error {
-		d.changing(message.RecoveryCodesNew, "", v, func() { codes = d.newRecoveryCodes() })
 		d.note(entry{Kind: ActRecoveryCodesNew}, v)
-		return nil
+		return d.changing(message.RecoveryCodesNew, "", v, func() { codes = d.newRecoveryCodes() })
 	})
 	return codes, err
 }
@@ -385,13 +397,12 @@ func (a *Accounts) ChangePassword(ctx context.Context, s *Signed, typed secret.T
 		return err
 	}
 	return a.own(ctx, s, true, nil, func(d *decision) error {
-		d.changing(message.PasswordChanged, "", v, func() {
+		d.b.Sessions = keep(d.b.Sessions, func(o session) bool { return o.ID == s.session.ID })
+		d.note(entry{Kind: ActPasswordChanged}, v)
+		return d.changing(message.PasswordChanged, "", v, func() {
 			d.b.Password = passwordOf{Hash: sum, ChangedAt: d.at, Length: lengthOf(p)}
 			d.b.Epoch++
 		})
-		d.b.Sessions = keep(d.b.Sessions, func(o session) bool { return o.ID == s.session.ID })
-		d.note(entry{Kind: ActPasswordChanged}, v)
-		return nil
 	})
 }
 

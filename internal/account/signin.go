@@ -75,7 +75,7 @@ func (a *Accounts) SignIn(ctx context.Context, svc *service.Service, named conta
 // owns tells whether the account that the login names still has the contact: it may have been removed a moment ago.
 func (f *found) owns() bool {
 	for i := range f.b.Contacts {
-		if f.b.Contacts[i].Value == f.contact.Reveal() || folded(f.contact) == foldedText(f.b.Contacts[i].Value) {
+		if folded(f.contact) == foldedText(f.b.Contacts[i].Value) {
 			return f.b.Contacts[i].ProvenAt > 0
 		}
 	}
@@ -153,7 +153,7 @@ func (a *Accounts) enter(ctx context.Context, svc *service.Service, who *found, 
 		}
 		d.right(dev)
 		// Where there is no second step, the password that was just typed is as good a proof as there is.
-		done = d.startSession(nil, v, entrance{dev: dev, second: dev != nil && dev.Step2, fresh: !d.b.needsSecond(), with: MethodPassword})
+		done = d.startSession(nil, v, entrance{dev: dev, second: d.b.needsSecond() && dev.Step2, fresh: !d.b.needsSecond(), with: MethodPassword})
 		return nil
 	})
 	if err != nil {

@@ -132,10 +132,11 @@ func (d *decision) right(dev *device) {
 	d.b.Tries.Wrong, d.b.Tries.WrongAt = 0, 0
 }
 
-// judged refuses a guess at a secret that is no verification's when there have been too many wrong ones, over all callers.
-func (d *decision) judged(ans *Answer) error {
-	if err := mayTry(d.b, current(d.svc, d.key.ID, d.b, ans.Visitor.Devices, d.at), d.at); err != nil {
-		return err
+// appThrottled refuses a guess at an app's code when strangers have made too many wrong ones. What a known device tries is bounded by its own
+// count, so that strangers, even with the password, never keep the owner's devices out.
+func (d *decision) appThrottled(ans *Answer) error {
+	if known(d.b, d.visiting(ans)) != nil {
+		return nil
 	}
 	if until := d.b.Tries.Second.Until(d.svc.Policy.ContactGuesses, d.at/1000); until > 0 {
 		return fault.New(fault.TooMany, "second_step_throttled", "There have been too many wrong codes. Try another way, or wait.").
@@ -144,9 +145,13 @@ func (d *decision) judged(ans *Answer) error {
 	return nil
 }
 
-func (d *decision) wrongSecond(dev *device) {
+// wrongGuess counts a wrong guess at something that is judged here. Only an app's codes are short enough to be bounded by the day, too: a
+// recovery code has 80 random bits (NIST SP 800-63B-4 3.1.2.2 asks for a limit below 64).
+func (d *decision) wrongGuess(dev *device, with Method) {
+	if with == MethodApp && known(d.b, dev) == nil {
+		d.b.Tries.Second = slices.Clone(d.b.Tries.Second).Add(d.at / 1000)
+	}
 	d.wrong(dev)
-	d.b.Tries.Second = slices.Clone(d.b.Tries.Second).Add(d.at / 1000)
 }
 
 // turns lets tries at one contact take turns on this node. Otherwise as many guesses as come at once would be judged before the

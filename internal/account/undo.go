@@ -52,9 +52,18 @@ type Change struct {
 	Asked string // from what device, about where
 }
 
-// changing makes a sensitive change that every contact of before is told of and can undo.
-func (d *decision) changing(kind message.NoticeKind, what string, v *Visitor, fn func()) {
+// changing makes a sensitive change that every contact of before is told of and can undo. An undo that still counts is never dropped for it:
+// otherwise a thief would make the owner's link void by changing more. So the change is refused when there are too many.
+func (d *decision) changing(kind message.NoticeKind, what string, v *Visitor, fn func()) error {
 	b := d.b
+	most := maxUndos
+	if d.by == 0 || kind == message.AccountClosed {
+		most += maxResets
+	}
+	b.Undos = keep(b.Undos, func(u undo) bool { return u.Until > d.at })
+	if len(b.Undos) >= most {
+		return errChanges
+	}
 	u := undo{
 		ID: b.next(), At: d.at, Until: d.at + undoLife, Kind: kind, What: what, Asked: v.words(), By: d.by,
 		Before: before{
@@ -64,8 +73,8 @@ func (d *decision) changing(kind message.NoticeKind, what string, v *Visitor, fn
 	}
 	fn()
 	b.Undos = append(b.Undos, u)
-	b.Undos = slices.Clone(b.Undos[max(0, len(b.Undos)-maxUndos):])
 	d.queueAll(u.Before.Contacts, notice{Kind: kind, What: what, Asked: u.Asked, Until: u.Until, Undo: u.ID, Page: pageUndo})
+	return nil
 }
 
 // Where a notice's token is typed or pressed.
@@ -301,7 +310,9 @@ func (a *Accounts) undone(d *decision, f *flow, ans *Answer, out *outcome) error
 	// Somebody who shouldn't has been signed in, and since when isn't known: everybody proves themselves once more, on every device.
 	b.Sessions = nil
 	b.Devices = keep(b.Devices, func(o device) bool { return o.AddedAt < since })
-	b.distrust(0)
+	for i := range b.Devices {
+		b.Devices[i].Trusted, b.Devices[i].Step2 = 0, false
+	}
 	b.Epoch++
 	d.right(nil)
 	d.note(entry{Kind: ActUndone, What: what.String()}, &ans.Visitor)
@@ -313,7 +324,7 @@ func (a *Accounts) undone(d *decision, f *flow, ans *Answer, out *outcome) error
 // moveLogins makes the logins of an account those of other contacts. The rows are locked.
 func (d *decision) moveLogins(from, to []contactOf) error {
 	has := func(all []contactOf, value string) bool {
-		return slices.ContainsFunc(all, func(c contactOf) bool { return c.Value == value })
+		return slices.ContainsFunc(all, func(c contactOf) bool { return foldedText(c.Value) == foldedText(value) })
 	}
 	for i := range from {
 		if c := &from[i]; !has(to, c.Value) {

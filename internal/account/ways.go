@@ -132,7 +132,7 @@ func (c *contactOf) ways(svc *service.Service) []Way {
 // without leaves out the ways through a contact that was proven already: it would be the same proof twice.
 func without(all []Way, canonical string, b *body) []Way {
 	for i := range b.Contacts {
-		if c := &b.Contacts[i]; c.Value == canonical {
+		if c := &b.Contacts[i]; foldedText(c.Value) == foldedText(canonical) {
 			all = slices.DeleteFunc(all, func(w Way) bool { id, ok := thingID('c', w.ID); return ok && id == c.ID })
 		}
 	}

@@ -149,7 +149,7 @@ func (a *API) appendActivity(c *call) error {
 	}
 	in.Place = v.Place
 	return onAccount(c, func(id ledger.ID) error {
-		n, err := a.Accounts.AppendActivity(c.context(), c.svc, id, account.AppEvent(in))
+		n, err := a.Accounts.AppendActivity(c.context(), c.svc, id, account.AppEvent(in), c.byApplication())
 		if err != nil {
 			return err
 		}
@@ -211,20 +211,16 @@ func (a *API) dismiss(c *call) error {
 }
 
 func (a *API) dismissBy(c *call, id ledger.ID, by account.By) error {
+	closed := a.Accounts.Dismiss(c.context(), c.svc, id, by)
+	if closed != nil && fault.As(closed).Kind != fault.NotFound {
+		return closed
+	}
+	// After the account: whoever calls again finds the list as it was until nothing is left to be closed.
 	listed, err := a.Store.RemoveStaff(c.context(), c.svc.ID, id)
-	if err != nil {
-		return err
+	if err == nil && closed != nil && !listed {
+		return fault.New(fault.NotFound, "not_staff", "This account is none of the service's staff.")
 	}
-	v, err := a.Accounts.Get(c.context(), c.svc, id, by)
-	switch {
-	case err != nil && fault.As(err).Kind != fault.NotFound:
-		return err
-	case err == nil && v.Role != account.Customer:
-		return nothing(c, a.Accounts.CloseFor(c.context(), c.svc, id, by))
-	case listed: // closed by its owner before
-		return nothing(c, nil)
-	}
-	return fault.New(fault.NotFound, "not_staff", "This account is none of the service's staff.")
+	return nothing(c, err)
 }
 
 // onStaff runs fn for support and operators who have passed a second step.

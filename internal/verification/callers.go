@@ -110,6 +110,12 @@ func (c *Callers) Guess(svc *service.Service, caller Caller, now time.Time) (fun
 	return c.charge(svc, caller, spendGuess, now)
 }
 
+// Send charges a caller for what costs the service as much as a code that is sent, or refuses.
+func (c *Callers) Send(svc *service.Service, caller Caller, now time.Time) error {
+	_, err := c.charge(svc, caller, spendSend, now)
+	return err
+}
+
 // String implements [fmt.Stringer].
 func (s spend) String() string { return [...]string{"sends", "guesses", "alarm"}[s] }
 
