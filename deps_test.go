@@ -39,7 +39,7 @@ var layers = []layer{
 		name: "domain",
 		packages: []string{
 			"internal/verification", "internal/service", "internal/ledger", "internal/message", "internal/account",
-			"internal/handover", "internal/authentic", "internal/diagnose", "internal/guard", "internal/activity",
+			"internal/handover", "internal/authentic", "internal/diagnose", "internal/guard", "internal/care",
 		},
 		may:    []string{"foundation"},
 		reason: "decisions are pure: they are tested without a server, a database or a clock",

@@ -50,12 +50,15 @@ const (
 	KindLogin                        // whose account a contact signs in to
 	KindAccount                      // a customer, with factors, devices and sessions
 	KindActivity                     // some entries of an account's recent activity
+	KindCase                         // what a customer and support settle together
+	KindReport                       // a suspicious message, call or page that somebody told us of
+	KindPhrase                       // the words of a call that is announced now
 	Kinds                            // how many numbers of kinds there are, 0 included
 )
 
 // Table is the name of the kind's table.
 func (k Kind) Table() string {
-	return [Kinds]string{"", "idempotency", "verification", "contact", "login", "account", "activity"}[k]
+	return [Kinds]string{"", "idempotency", "verification", "contact", "login", "account", "activity", "support_case", "report", "phrase"}[k]
 }
 
 // Owned tells whether rows of the kind belong to a contact row (Value.Owner).

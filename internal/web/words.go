@@ -5,6 +5,8 @@ package web
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -25,13 +27,25 @@ type words struct {
 func readWords() (*words, error) {
 	w := &words{byTag: map[string]map[string]string{}, reviewed: map[string]bool{}}
 	for _, l := range locale.All() {
-		content, err := files.ReadFile("catalog/" + l.Tag + ".json")
+		// catalog/TAG.json and, for what belongs together, catalog/PART/TAG.json.
+		all, seen := map[string]string{}, 0
+		parts, err := fs.Glob(files, "catalog/*/"+l.Tag+".json")
 		if err != nil {
 			return nil, fmt.Errorf("web: words of %s: %w", l.Tag, err)
 		}
-		all := map[string]string{}
-		if err := json.Unmarshal(content, &all); err != nil {
-			return nil, fmt.Errorf("web: words of %s: %w", l.Tag, err)
+		for _, name := range append(parts, "catalog/"+l.Tag+".json") {
+			content, err := files.ReadFile(name)
+			if err != nil {
+				return nil, fmt.Errorf("web: words of %s: %w", l.Tag, err)
+			}
+			part := map[string]string{}
+			if err := json.Unmarshal(content, &part); err != nil {
+				return nil, fmt.Errorf("web: %s: %w", name, err)
+			}
+			maps.Copy(all, part)
+			if seen += len(part); len(all) != seen {
+				return nil, fmt.Errorf("web: %s has a key that another file has, too", name)
+			}
 		}
 		w.reviewed[l.Tag] = all["reviewed"] == "yes"
 		delete(all, "reviewed")
