@@ -34,7 +34,7 @@ type Codes interface {
 	Check(ctx context.Context, req verification.CheckRequest) (*verification.Checked, error)
 	Resend(ctx context.Context, req verification.ResendRequest) (*verification.View, error)
 	Cancel(ctx context.Context, svc *service.Service, id ledger.ID) (*verification.View, error)
-	Status(ctx context.Context, svc *service.Service, id ledger.ID) (*verification.View, error)
+	Facts(ctx context.Context, svc *service.Service, id ledger.ID) (*verification.Facts, error)
 }
 
 // Callers is what they need of the budgets of callers.

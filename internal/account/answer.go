@@ -226,13 +226,53 @@ func (a *Accounts) answerCode(ctx context.Context, svc *service.Service, f *flow
 	got.View = *f.withoutReceipts(&got.View)
 	if got.Result != verification.Granted {
 		if got.Result == verification.WrongCode || got.Result == verification.TooManyTries {
-			if err := a.wrongAnswer(ctx, svc, f, ans); err != nil {
-				return nil, err
+			if s, err := a.appTyped(ctx, svc, f, b, ans); err != nil || s != nil {
+				return s, err
 			}
 		}
 		return a.problem(ctx, svc, f, b, Problem{Code: got.Result.String() + "_code", Checked: got})
 	}
 	return a.conclude(ctx, svc, f, way.Method, ans, func(*decision) (string, error) { return "", nil })
+}
+
+// appTyped judges a wrong code as one of the account's authenticator app: people type it where a text's code belongs. Where the app is a way
+// to go on, it counts; where it isn't, they are told. It is a guess at the app and counted as one (S11), and instead of the wrong code's
+// own count for the account. Nil: it was none.
+func (a *Accounts) appTyped(ctx context.Context, svc *service.Service, f *flow, b *body, ans *Answer) (*Step, error) {
+	code, ok := typedApp(ans.Typed)
+	if !ok || len(b.Apps) == 0 || f.beforeProof() || f.Kind == FlowUndo {
+		return nil, a.wrongAnswer(ctx, svc, f, ans)
+	}
+	other := *f
+	for _, w := range a.ways(svc, f, b) {
+		if w.Method == MethodApp {
+			other.Way = w.ID
+		}
+	}
+	counts := other.Way != f.Way
+	ours := false
+	s, err := a.guessed(ctx, svc, &other, b, MethodApp, ans, nil, func(d *decision) (string, error) {
+		ours = false
+		if err := d.appThrottled(ans); err != nil {
+			return "", err
+		}
+		for i := range d.b.Apps {
+			ours = ours || d.b.useApp(d.b.Apps[i].ID, code, d.at)
+		}
+		if ours && counts {
+			return "", nil
+		}
+		return "wrong_code", nil
+	})
+	switch {
+	case err != nil && fault.As(err).Kind == fault.TooMany:
+		return nil, a.wrongAnswer(ctx, svc, f, ans) // nobody may guess at the app now: it was a wrong code
+	case err != nil || ours && counts:
+		return s, err
+	case ours:
+		return a.problem(ctx, svc, f, b, Problem{Code: "app_code_typed"})
+	}
+	return nil, nil
 }
 
 // repeatable makes the repeat of an answer the same answer.

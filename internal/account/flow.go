@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/contact"
+	"github.com/countersign/countersign/internal/diagnose"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/secret"
@@ -93,21 +94,23 @@ const (
 
 // Step is where a flow stands: what to do next, and with what.
 type Step struct {
-	Flow    string             // to bring along with the next call; empty when there is none
-	Kind    Flow               //
-	Next    StepKind           //
-	Way     *Way               // that is being used
-	Ways    []Way              // that may be used, the one that is suggested first
-	Code    *verification.View // of a code that was sent
-	Passkey []byte             // JSON for navigator.credentials: {"publicKey": ...}
-	Problem *Problem           // why the last answer didn't do
-	Setup   *AppSetup          // of a new authenticator app
-	Proven  int                // recovery: how many proofs there are
-	Until   time.Time          // wait: until when; undo: until when it can be undone
-	Change  *Change            // undo: what would be undone
-	Minimum int                // new_password: how many characters it needs
-	Done    *Done              // what has been reached
-	Expires time.Time          // of the flow
+	Flow string             // to bring along with the next call; empty when there is none
+	Kind Flow               //
+	Next StepKind           //
+	Way  *Way               // that is being used
+	Ways []Way              // that may be used, the one that is suggested first
+	Code *verification.View // of a code that was sent
+	// Diagnosis says why that code may not be working, in Problem of the code that was typed.
+	Diagnosis *diagnose.Diagnosis
+	Passkey   []byte    // JSON for navigator.credentials: {"publicKey": ...}
+	Problem   *Problem  // why the last answer didn't do
+	Setup     *AppSetup // of a new authenticator app
+	Proven    int       // recovery: how many proofs there are
+	Until     time.Time // wait: until when; undo: until when it can be undone
+	Change    *Change   // undo: what would be undone
+	Minimum   int       // new_password: how many characters it needs
+	Done      *Done     // what has been reached
+	Expires   time.Time // of the flow
 }
 
 // Done is what a flow has reached.
@@ -253,11 +256,17 @@ func (a *Accounts) step(ctx context.Context, svc *service.Service, f *flow, b *b
 	s.Next = f.next(s.Way)
 	switch {
 	case s.Next == StepCode:
-		view, err := a.Codes.Status(ctx, svc, f.Code)
+		facts, err := a.Codes.Facts(ctx, svc, f.Code)
 		if err != nil {
 			return nil, err
 		}
-		s.Code = f.withoutReceipts(view)
+		if f.beforeProof() { // what only providers know isn't known of a decoy's messages
+			facts.Expects, facts.Usual = false, verification.Usual{}
+		}
+		facts.View = *f.withoutReceipts(&facts.View)
+		s.Code = &facts.View
+		d := diagnose.Of(facts, diagnose.Hints{NoOther: len(s.Ways) < 2})
+		s.Diagnosis = &d
 	case s.Next == StepPasskey:
 		if err := a.challenge(svc, f, b, s); err != nil {
 			return nil, err
@@ -282,10 +291,15 @@ func (a *Accounts) problem(ctx context.Context, svc *service.Service, f *flow, b
 	return s, nil
 }
 
+// beforeProof tells whether whoever goes through the flow may have proven nothing yet, so that its code may be a decoy's.
+func (f *flow) beforeProof() bool {
+	return f.Kind == FlowSignUp || f.Kind == FlowForgot || f.Kind == FlowRecover
+}
+
 // withoutReceipts leaves out what only a provider can tell of a message: for a contact that isn't what the flow is for, none was sent, and
 // whoever has proven nothing would learn that. That the message of a sign-up couldn't be delivered is told: such a contact is nobody's.
 func (f *flow) withoutReceipts(v *verification.View) *verification.View {
-	if f.Kind != FlowSignUp && f.Kind != FlowForgot && f.Kind != FlowRecover {
+	if !f.beforeProof() {
 		return v
 	}
 	c := *v

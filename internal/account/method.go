@@ -14,6 +14,7 @@ import (
 	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/otp"
 	"github.com/countersign/countersign/internal/service"
+	"github.com/countersign/countersign/internal/verification"
 )
 
 // appWindow is how many time steps of drift either way are accepted (RFC 6238 5.2), and maxDrift how far a clock may have wandered.
@@ -53,7 +54,7 @@ func (a *Accounts) answerApp(ctx context.Context, svc *service.Service, f *flow,
 			return "", nil
 		})
 	}
-	return a.guessed(ctx, svc, f, b, MethodApp, ans, nil, func(d *decision) (string, error) {
+	s, err := a.guessed(ctx, svc, f, b, MethodApp, ans, nil, func(d *decision) (string, error) {
 		if err := d.appThrottled(ans); err != nil {
 			return "", err
 		}
@@ -62,6 +63,44 @@ func (a *Accounts) answerApp(ctx context.Context, svc *service.Service, f *flow,
 		}
 		return "", nil
 	})
+	if err != nil || s.Problem == nil {
+		return s, err
+	}
+	if sent, err := a.textTyped(ctx, svc, f, b, ans); err != nil || sent != nil {
+		return sent, err
+	}
+	return s, nil
+}
+
+// triesForApps are how many tries of a code that was sent are left to its own field, when an app's field has guessed at it.
+const triesForApps = 2
+
+// textTyped judges what was typed into the app's field as the code that the same flow has sent: people do that, too. It costs one of that
+// code's tries. Nil: it was none.
+func (a *Accounts) textTyped(ctx context.Context, svc *service.Service, f *flow, b *body, ans *Answer) (*Step, error) {
+	if f.Code.IsZero() || f.Kind != FlowSignIn && f.Kind != FlowStepUp {
+		return nil, nil
+	}
+	facts, err := a.Codes.Facts(ctx, svc, f.Code)
+	if err != nil || facts.Status != verification.Pending || facts.TriesLeft <= triesForApps {
+		return nil, err
+	}
+	for _, w := range a.ways(svc, f, b) {
+		if w.ID != f.CodeWay {
+			continue
+		}
+		got, err := a.Codes.Check(ctx, verification.CheckRequest{
+			Service: svc, ID: f.Code, Typed: ans.Typed, Caller: ans.Visitor.caller(current(svc, f.Account, b, ans.Visitor.Devices, a.now()) != nil),
+			Idempotency: f.repeatable(ans),
+		})
+		if err != nil || got.Result != verification.Granted {
+			return nil, nil //nolint:nilerr // a refusal of the code's own budgets leaves a wrong code of the app
+		}
+		other := *f
+		other.Way = f.CodeWay
+		return a.conclude(ctx, svc, &other, w.Method, ans, func(*decision) (string, error) { return "", nil })
+	}
+	return nil, nil
 }
 
 // useApp judges a code of an app of the account and burns its time step, also where an undo would restore the app: what was burnt stays

@@ -247,8 +247,12 @@ func (p *Pages) receipt(w http.ResponseWriter, r *http.Request) error {
 		rec.Outcome = message.Unreachable
 	case "blocked":
 		rec.Outcome = message.Blocked
+	case "landline":
+		rec.Outcome = message.ContactKind
+	case "off":
+		rec.Outcome = message.Absent
 	default:
-		return fault.New(fault.Invalid, "invalid_receipt", "A receipt is delivered, unreachable or blocked.").WithField("receipt")
+		return fault.New(fault.Invalid, "invalid_receipt", "A receipt is delivered, off, unreachable, landline or blocked.").WithField("receipt")
 	}
 	ref, ok := p.Inbox.mark(rec.Reference, kind)
 	if !ok {

@@ -342,6 +342,9 @@ func (a *API) step(c *call, s *account.Step, err error) error {
 		v := a.shown(s.Code)
 		out.Code = &v
 	}
+	if s.Diagnosis != nil {
+		out.Diagnosis = diagnosisOf(s.Diagnosis)
+	}
 	if s.Setup != nil {
 		out.Setup = &AppSetup{s.Setup.Secret, s.Setup.URI}
 	}
@@ -367,6 +370,7 @@ func (a *API) step(c *call, s *account.Step, err error) error {
 // problemWords say to the person why an answer didn't do; codes that were sent have their own.
 var problemWords = map[string]string{
 	"unclear_app_code":    "The code has 6 digits. Type the one that the app shows now.",
+	"app_code_typed":      "That's the code of your authenticator app. Here the code from the message is needed.",
 	"wrong_app_code":      "That's not the code that your app shows now. Wait for the next one and type that.",
 	"wrong_recovery_code": "That's none of your recovery codes that are left. Look for a typing error.",
 	"wrong_passkey":       "That passkey doesn't belong here. Try again, or try another way.",

@@ -77,6 +77,7 @@ type Step struct {
 	Way       *Way           `json:"way,omitempty" doc:"That is being used."`
 	Ways      []Way          `json:"ways" doc:"That may be used, the suggested one first."`
 	Code      *Verification  `json:"verification,omitempty" doc:"Of a code that was sent."`
+	Diagnosis *Diagnosis     `json:"diagnosis,omitempty" doc:"Why that code may not be working."`
 	Passkey   jsontext.Value `json:"passkey,omitempty" doc:"For navigator.credentials."`
 	Problem   *StepProblem   `json:"problem,omitempty" doc:"Why the last answer didn't do."`
 	Setup     *AppSetup      `json:"setup,omitempty" doc:"For a new authenticator app."`

@@ -33,6 +33,7 @@ type Engine interface {
 	Resend(ctx context.Context, req verification.ResendRequest) (*verification.View, error)
 	Cancel(ctx context.Context, svc *service.Service, id ledger.ID) (*verification.View, error)
 	Status(ctx context.Context, svc *service.Service, id ledger.ID) (*verification.View, error)
+	Facts(ctx context.Context, svc *service.Service, id ledger.ID) (*verification.Facts, error)
 	Receive(ctx context.Context, ref message.Ref, rec message.Receipt) error
 }
 
@@ -125,6 +126,7 @@ func verificationRoutes() []route {
 		{"GET", "/v1/verifications/{id}", byFlow, look, "Where a verification stands; reading approved grants nothing", nil, Verification{}, 200, (*API).status},
 		{"POST", "/v1/verifications/{id}/checks", byKey, verify, "Check what the person typed", CheckBody{}, Checked{}, 200, (*API).check},
 		{"POST", "/v1/verifications/{id}/messages", byFlow, verify, "Send the code again, over the same channel or another", ResendBody{}, Verification{}, 202, (*API).resend},
+		{"GET", "/v1/verifications/{id}/diagnosis", byFlow, look, "Why the code isn't working, how sure that is, and what helps", nil, Diagnosis{}, 200, (*API).diagnosis},
 		{"POST", "/v1/verifications/{id}/cancel", byFlow, []service.Scope{service.ScopeVerify, service.ScopeSupport}, "End a verification: its code no longer works", nil, Verification{}, 200, (*API).cancel},
 		{"POST", "/v1/checks", byKey, verify, "Check a code by contact: the latest pending verification", CheckContactBody{}, Checked{}, 200, (*API).checkContact},
 		{"GET", "/v1/events", byKey, []service.Scope{service.ScopeRead, service.ScopeSupport}, "The events feed: after a cursor, waiting for new ones if asked", nil, Events{}, 200, (*API).events},

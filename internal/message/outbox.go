@@ -51,6 +51,7 @@ const (
 	Blocked                          // the owner or the network refuses our messages
 	Misconfigured                    // our account or configuration at the provider is wrong
 	Overdue                          // the deadline passed before anybody took it
+	Absent                           // the phone is off or out of reach; of receipts only
 )
 
 // Attempt is one try to hand a message to one provider.
@@ -86,7 +87,7 @@ type Receipt struct {
 	Provider  string
 	Reference string    // the provider's id of the message
 	Delivered bool      // it reached the phone or mailbox
-	Outcome   Outcome   // when not delivered: why (Unreachable, ContactKind, Blocked or TryOther)
+	Outcome   Outcome   // when not delivered: why (Unreachable, ContactKind, Blocked, Absent or TryOther)
 	Network   string    // where told
 	Code      string    // the provider's own code, at most 32 bytes
 	At        time.Time // when it happened, by the provider's clock

@@ -21,9 +21,10 @@ const (
 	WrongMissing               // one digit is missing, the others are right
 	WrongExtra                 // one digit is too many, the others are right
 	WrongShifted               // one digit is missing in one place and one too many in another
+	WrongLast                  // the code of an earlier verification of the same contact; the caller finds that out
 )
 
-var wrongNames = [...]string{"none", "other", "one_digit", "swapped", "older", "missing", "extra", "shifted"}
+var wrongNames = [...]string{"none", "other", "one_digit", "swapped", "older", "missing", "extra", "shifted", "last_time"}
 
 // String is the stable name; that of a number from a newer version is "other".
 func (w Wrong) String() string {

@@ -84,9 +84,10 @@ func (e *Engine) Begin(ctx context.Context, req BeginRequest) (*Begun, error) {
 	if err := e.do(ctx, svc, req.Idempotency, op, &out); err != nil {
 		return nil, err
 	}
-	if out.replayed {
+	switch {
+	case out.replayed:
 		refund()
-	} else {
+	case !draft.blocked:
 		e.sender.Enqueue(draft.outgoing(&req, out.View))
 	}
 	return begun(svc, out.View)
@@ -108,6 +109,7 @@ type draft struct {
 	code     otp.Code
 	masked   string
 	lifetime time.Duration
+	blocked  bool // the contact's owner wants no codes: none is sent
 }
 
 func newDraft(req *BeginRequest, now time.Time) (*draft, error) {
@@ -165,8 +167,12 @@ func (d *draft) begin(tx *ledger.Tx, req *BeginRequest, out *answer) error {
 		return tooMany("contact_verifications_exhausted", "This contact has too many codes waiting to be entered.", until-at)
 	}
 	r.queue(req.Channel, &req.Service.Policy, at)
+	d.blocked = r.blocked(c, at)
 	save(tx, d.key, &r, c, at)
 	tx.Event(event(EventBegun, d.key, &r, -1, at))
+	if d.blocked {
+		tx.Event(event(EventMessageFailed, d.key, &r, 0, at))
+	}
 	*out = answer{View: viewOf(d.key.ID, &r, d.masked, at)}
 	return nil
 }

@@ -19,6 +19,8 @@ type Contact struct {
 	Alive     []Place     `cbor:"3,keyasint,omitempty"` // pending verifications
 	Sends     [2]Spending `cbor:"4,keyasint"`           // strangers', then known callers'
 	Guesses   [2]Spending `cbor:"5,keyasint"`           // likewise
+	Last      []ledger.ID `cbor:"6,keyasint,omitempty"` // the verifications that ended last, for who types last time's code
+	Blocked   int64       `cbor:"7,keyasint,omitempty"` // until when its owner wants no codes, in Unix milliseconds
 }
 
 // Place is one pending verification of a contact.
@@ -34,7 +36,7 @@ func (c *Contact) AppendRecord(dst []byte) []byte { return ledger.Pack(dst, c) }
 // Copy implements ledger.Value.
 func (c *Contact) Copy() ledger.Value {
 	d := *c
-	d.Alive = slices.Clone(c.Alive)
+	d.Alive, d.Last = slices.Clone(c.Alive), slices.Clone(c.Last)
 	for i := range d.Sends {
 		d.Sends[i] = slices.Clone(c.Sends[i])
 		d.Guesses[i] = slices.Clone(c.Guesses[i])
@@ -53,6 +55,14 @@ func (c *Contact) leave(id ledger.ID) bool {
 	n := len(c.Alive)
 	c.Alive = slices.DeleteFunc(c.Alive, func(p Place) bool { return p.ID == id })
 	return len(c.Alive) < n
+}
+
+// maxLast is how many ended verifications are remembered of a contact.
+const maxLast = 2
+
+// remember notes a verification that has ended.
+func (c *Contact) remember(id ledger.ID) {
+	c.Last = append(slices.Clone(c.Last[max(0, len(c.Last)-maxLast+1):]), id)
 }
 
 // extend moves the end of a verification's place.

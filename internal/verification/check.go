@@ -254,9 +254,15 @@ func (t *try) weigh(tx *ledger.Tx, r *Record, c *Contact, at int64) (Result, err
 		t.typed = otp.Parse(t.req.Typed, t.shape(int(r.CodeLength)))
 	}
 	if t.typed.Kind != otp.TypedCode {
+		if n := len(r.Unclear); n == 0 || otp.TypedKind(r.Unclear[n-1]) != t.typed.Kind || r.Clear { // once, so that it costs nothing to repeat it
+			r.Unclear = append(r.Unclear[max(0, n-maxUnclear+1):], byte(t.typed.Kind))
+			r.TriedAt, r.Clear = at, false
+			save(tx, t.key, r, nil, at)
+		}
 		return Unclear, nil
 	}
-	verdict, how := t.compare(r)
+	r.TriedAt, r.Clear = at, true
+	verdict, how := t.compare(r, c)
 	if verdict == Granted && !r.Decoy {
 		finish(Approved)
 		return Granted, nil
@@ -284,7 +290,7 @@ func (t *try) sameTransaction(r *Record) bool {
 }
 
 // compare tells whether the typed code is the live one, one that was replaced, or wrong, and how.
-func (t *try) compare(r *Record) (Result, otp.Wrong) {
+func (t *try) compare(r *Record, c *Contact) (Result, otp.Wrong) {
 	if r.SuppliedMAC != nil {
 		if subtle.ConstantTimeCompare(suppliedMAC(t.keys, t.key.ID, t.typed.Code), r.SuppliedMAC) == 1 {
 			return Granted, otp.WrongNone
@@ -301,8 +307,27 @@ func (t *try) compare(r *Record) (Result, otp.Wrong) {
 			return Superseded, otp.WrongOlder
 		}
 	}
+	for _, id := range c.Last {
+		if t.typed.Code.Len() == digitsOf(id) && t.lastTime(id) {
+			return WrongCode, otp.WrongLast
+		}
+	}
 	return WrongCode, how
 }
+
+// lastTime tells whether the typed code is one of a verification that has ended.
+func (t *try) lastTime(id ledger.ID) bool {
+	same := false
+	for g := uint8(1); g <= otp.MaxGenerations; g++ {
+		if t.typed.Code.Equal(deriveCode(t.req.Service, id, g)) {
+			same = true
+		}
+	}
+	return same
+}
+
+// maxUnclear is how many kinds of what couldn't be the code are kept of a verification.
+const maxUnclear = 4
 
 func (t *try) code(generation uint8) otp.Code {
 	if generation == 1 {

@@ -33,6 +33,7 @@ type Engine struct {
 	services Services
 	sender   Sender
 	callers  *Callers
+	arrivals arrivals
 	bounced  func(ctx context.Context, svc *service.Service, account ledger.ID, to contact.Contact)
 }
 
@@ -231,6 +232,7 @@ func save(tx *ledger.Tx, key ledger.Key, r *Record, c *Contact, at int64) {
 // concluded writes down that r has ended: its place is free, its event is told.
 func concluded(tx *ledger.Tx, key ledger.Key, r *Record, c *Contact, at int64) {
 	c.leave(key.ID)
+	c.remember(key.ID)
 	save(tx, key, r, c, at)
 	tx.Event(event(endEvent(r.Status), key, r, -1, at))
 }

@@ -62,7 +62,7 @@ func (m *Message) settle(rep message.Report, at int64) ledger.EventKind {
 	switch {
 	case rep.Sent:
 		// Also when the verification ended in between: a provider has it, and that is the truth.
-		m.Status, m.SentAt, m.WakeAt = Sent, at, 0
+		m.Status, m.SentAt, m.WakeAt, m.Receipts = Sent, at, 0, rep.Receipts
 		return EventSent
 	case m.Status != Queued:
 		return 0
@@ -91,8 +91,10 @@ func (m *Message) note(attempts []message.Attempt) {
 func (e *Engine) Receive(ctx context.Context, ref message.Ref, rec message.Receipt) error {
 	key := ref.Row
 	var bounced *Record
+	var took time.Duration
+	var network string
 	err := e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Alone: true, Apply: func(tx *ledger.Tx) error {
-		bounced = nil
+		bounced, took = nil, 0
 		r, ok := tx.Get(key).(*Record)
 		if !ok || ref.Number >= len(r.Messages) {
 			return nil
@@ -111,15 +113,23 @@ func (e *Engine) Receive(ctx context.Context, ref message.Ref, rec message.Recei
 			m.SentAt = at // the receipt overtook our own note
 		}
 		m.receipt(rec)
+		m.Receipts = true
+		if rec.Delivered {
+			took = max(time.Millisecond, time.Duration(at-m.QueuedAt)*time.Millisecond)
+		}
 		r.UpdatedAt = at
 		tx.Put(key, r)
 		tx.Event(event(kind, key, r, ref.Number, at))
 		if !rec.Delivered && hopeless(rec.Outcome) {
 			bounced = r
 		}
+		if took > 0 {
+			network = m.network(e, key, r)
+		}
 		return nil
 	}})
 	if err == nil {
+		e.arrivals.note(network, took, e.ledger.Now())
 		e.unreachable(ctx, key, bounced)
 	}
 	return err

@@ -91,6 +91,9 @@ type Record struct {
 	Locale      string    `cbor:"22,keyasint,omitempty"` //
 	Messages    []Message `cbor:"23,keyasint,omitempty"` //
 	CodeLength  uint8     `cbor:"24,keyasint,omitempty"` // of a supplied code; a derived one's is in the id
+	Unclear     []byte    `cbor:"25,keyasint,omitempty"` // what was typed that couldn't be the code (otp.TypedKind), the latest last
+	TriedAt     int64     `cbor:"26,keyasint,omitempty"` // the latest try, also one that couldn't be the code
+	Clear       bool      `cbor:"27,keyasint,omitempty"` // it was one of Wrong, not of Unclear
 }
 
 // Message is one send of the code.
@@ -104,6 +107,7 @@ type Message struct {
 	SentAt     int64         `cbor:"7,keyasint,omitempty"`
 	ReceiptAt  int64         `cbor:"8,keyasint,omitempty"` // when the provider said what became of it
 	Attempts   []Attempt     `cbor:"9,keyasint,omitempty"`
+	Receipts   bool          `cbor:"10,keyasint,omitempty"` // the provider will say what becomes of it
 }
 
 // Attempt is one try to hand a message to one provider.
@@ -146,7 +150,7 @@ func (r *Record) AppendRecord(dst []byte) []byte { return ledger.Pack(dst, r) }
 func (r *Record) Copy() ledger.Value {
 	c := *r
 	c.Renewed = slices.Clone(r.Renewed)
-	c.Wrong = slices.Clone(r.Wrong)
+	c.Wrong, c.Unclear = slices.Clone(r.Wrong), slices.Clone(r.Unclear)
 	c.Messages = slices.Clone(r.Messages)
 	for i := range c.Messages {
 		c.Messages[i].Attempts = slices.Clone(c.Messages[i].Attempts)
@@ -247,7 +251,7 @@ func Stale(v ledger.Value, now time.Time, keep time.Duration) bool {
 		return now.UnixMilli() > r.At+replyLife.Milliseconds()
 	case *Contact:
 		// A row that has had its device tokens made void must stay, or they would work again.
-		return r.Epoch == 0 && now.UnixMilli() > r.UpdatedAt+2*day*1000
+		return r.Epoch == 0 && now.UnixMilli() > r.Blocked && now.UnixMilli() > r.UpdatedAt+2*day*1000
 	case *Record:
 		return r.Status != Pending && now.UnixMilli() > r.EndedAt+keep.Milliseconds()
 	}

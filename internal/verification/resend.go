@@ -43,7 +43,7 @@ func (e *Engine) Resend(ctx context.Context, req ResendRequest) (*View, error) {
 		return &out.View, nil
 	}
 	var (
-		next message.Outgoing
+		next *message.Outgoing // nil: the contact's owner wants no codes
 		key  = rowKey(svc.ID, req.ID)
 	)
 	op := ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
@@ -57,42 +57,49 @@ func (e *Engine) Resend(ctx context.Context, req ResendRequest) (*View, error) {
 		}
 		return nil, err
 	}
-	if out.replayed {
+	switch {
+	case out.replayed:
 		refund()
-	} else {
-		e.sender.Enqueue(next)
+	case next != nil:
+		e.sender.Enqueue(*next)
 	}
 	return &out.View, nil
 }
 
 // decide adds the message on the locked rows and returns it.
-func (req *ResendRequest) decide(tx *ledger.Tx, key ledger.Key, out *answer) (message.Outgoing, error) {
+func (req *ResendRequest) decide(tx *ledger.Tx, key ledger.Key, out *answer) (*message.Outgoing, error) {
 	r, c, ok := load(tx, key)
 	if !ok {
-		return message.Outgoing{}, errNotFound
+		return nil, errNotFound
 	}
 	at := max(r.clock(tx.Now()), c.UpdatedAt)
 	to, err := openContact(req.Service, key.ID, r)
 	if err != nil {
-		return message.Outgoing{}, err
+		return nil, err
 	}
 	channel, err := req.allowed(r, to, at)
 	if err != nil {
-		return message.Outgoing{}, err
+		return nil, err
 	}
 	share := shareOf(known(req.Service, &req.Caller, r.ContactID, c.Epoch))
 	if err := c.spendSend(share, &req.Service.Policy, at); err != nil {
-		return message.Outgoing{}, err
+		return nil, err
 	}
 	if err := renew(req.Service, r, channel, at); err != nil {
-		return message.Outgoing{}, err
+		return nil, err
 	}
 	c.extend(key.ID, r.ExpiresAt)
 	r.queue(channel, &req.Service.Policy, at)
+	blocked := r.blocked(c, at)
 	save(tx, key, r, c, at)
 	tx.Event(event(EventResent, key, r, -1, at))
 	out.View = viewOf(key.ID, r, to.Masked(), at)
-	return outgoingOf(req.Service, key, r, len(r.Messages)-1, to)
+	if blocked {
+		tx.Event(event(EventMessageFailed, key, r, len(r.Messages)-1, at))
+		return nil, nil
+	}
+	o, err := outgoingOf(req.Service, key, r, len(r.Messages)-1, to)
+	return &o, err
 }
 
 // allowed tells over which channel the code may be sent again now, or why not.

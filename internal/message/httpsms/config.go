@@ -75,7 +75,7 @@ type Variables struct {
 
 var outcomes = map[string]message.Outcome{
 	"try_later": message.TryLater, "try_other": message.TryOther, "unreachable": message.Unreachable,
-	"contact_kind": message.ContactKind, "blocked": message.Blocked, "misconfigured": message.Misconfigured,
+	"contact_kind": message.ContactKind, "blocked": message.Blocked, "misconfigured": message.Misconfigured, "absent": message.Absent,
 }
 
 var nameForm = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)

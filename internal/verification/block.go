@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verification
+
+import (
+	"context"
+	"time"
+
+	"github.com/countersign/countersign/internal/contact"
+	"github.com/countersign/countersign/internal/ledger"
+	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/service"
+)
+
+// BlockedByOwner is the code of the attempt at a message that wasn't sent because the contact's owner wants no codes.
+const BlockedByOwner = "blocked_by_owner"
+
+// MaxBlock bounds how long a contact can be blocked: a block ends by itself, because numbers are given to others.
+const MaxBlock = 365 * 24 * time.Hour
+
+// Block has no code sent to a contact of a service until a time has passed, because its owner says so: whoever asks for one is told that it wasn't
+// sent, and why. Zero lifts the block. Pending verifications go on. Longer than MaxBlock is MaxBlock.
+//
+// Faults: Unavailable.
+func (e *Engine) Block(ctx context.Context, svc *service.Service, to contact.Contact, lasts time.Duration) error {
+	key := contactKey(svc.ID, indexOf(svc, to))
+	return e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
+		c := loadContact(tx, key)
+		c.UpdatedAt = max(tx.Now().UnixMilli(), c.UpdatedAt)
+		c.Blocked = 0
+		if lasts > 0 {
+			c.Blocked = c.UpdatedAt + min(lasts, MaxBlock).Milliseconds()
+		}
+		tx.Put(key, c)
+		return nil
+	}})
+}
+
+// BlockedUntil is until when a contact is blocked; zero: it isn't.
+//
+// Faults: Unavailable.
+func (e *Engine) BlockedUntil(ctx context.Context, svc *service.Service, to contact.Contact) (time.Time, error) {
+	v, err := e.ledger.Read(ctx, contactKey(svc.ID, indexOf(svc, to)))
+	if c, ok := v.(*Contact); err == nil && ok && c.Blocked > e.ledger.Now().UnixMilli() {
+		return moment(c.Blocked), nil
+	}
+	return time.Time{}, err
+}
+
+// blocked fails the message that was queued last if the contact's owner wants no codes.
+func (r *Record) blocked(c *Contact, at int64) bool {
+	if c.Blocked <= at {
+		return false
+	}
+	m := &r.Messages[len(r.Messages)-1]
+	m.Status, m.WakeAt = MessageFail, 0
+	m.Attempts = append(m.Attempts, Attempt{Code: BlockedByOwner, StartedAt: at, Outcome: message.Blocked})
+	return true
+}
