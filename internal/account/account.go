@@ -35,6 +35,10 @@ type Codes interface {
 	Resend(ctx context.Context, req verification.ResendRequest) (*verification.View, error)
 	Cancel(ctx context.Context, svc *service.Service, id ledger.ID) (*verification.View, error)
 	Facts(ctx context.Context, svc *service.Service, id ledger.ID) (*verification.Facts, error)
+	Disown(ctx context.Context, svc *service.Service, to contact.Contact) (int, error)
+	Block(ctx context.Context, svc *service.Service, to contact.Contact, lasts time.Duration) error
+	BlockedUntil(ctx context.Context, svc *service.Service, to contact.Contact) (time.Time, error)
+	Sent(ctx context.Context, svc *service.Service, to contact.Contact, since time.Time, limit int) ([]verification.SentCode, error)
 }
 
 // Callers is what they need of the budgets of callers.

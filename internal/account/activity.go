@@ -52,6 +52,11 @@ const (
 	ActApplication // what an application told
 	ActNotMe       // its owner says that an entry wasn't they
 	ActImported
+	ActDisowned    // codes ended because their owner hadn't asked for them
+	ActReviewBegun // of codes that nobody here asked for
+	ActReviewEnded
+	ActContactBlocked // no codes to it, by its owner's wish
+	ActContactUnblocked
 )
 
 var actNames = [...]string{
@@ -59,6 +64,7 @@ var actNames = [...]string{
 	"two_step_off", "factor_added", "factor_removed", "recovery_codes_new", "recovery_code_used", "password_changed", "password_reset",
 	"contact_added", "contact_removed", "contact_confirmed", "contact_bounced", "undo_begun", "undone", "recovery_started", "recovery_stopped",
 	"recovery_done", "locked", "unlocked", "looked_at", "closed", "application", "not_me", "imported",
+	"disowned", "review_begun", "review_ended", "contact_blocked", "contact_unblocked",
 }
 
 // String is the act as the API says it.

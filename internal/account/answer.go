@@ -107,7 +107,7 @@ func (f *flow) purpose() service.Purpose {
 		return service.Recovery
 	case FlowEnable, FlowAddContact, FlowConfirmContact:
 		return service.ContactChange
-	case FlowStepUp:
+	case FlowStepUp, FlowProve:
 		return service.Custom
 	}
 	return service.SignIn
@@ -395,6 +395,11 @@ func (a *Accounts) reached(d *decision, f *flow, with Method, ans *Answer, out *
 		return a.recoverProven(d, f, ans, out)
 	case FlowUndo:
 		return a.undone(d, f, ans, out)
+	case FlowProve:
+		next := *f
+		next.Rung, next.Code = rungProven, ledger.ID{}
+		out.flow = &next
+		return nil
 	}
 	if err := d.spend(f); err != nil {
 		return err

@@ -35,18 +35,19 @@ const (
 	FlowConfirmContact                 // is this still yours?
 	FlowAddApp                         // an authenticator app
 	FlowAddPasskey                     // a passkey or security key
+	FlowProve                          // a contact, by somebody who needs no account for what they want to know
 )
 
 var flowNames = [...]string{
 	"", "sign_up", "sign_up_passkey", "sign_in", "passkey", "forgot", "recover", "undo", "step_up", "enable", "add_contact",
-	"confirm_contact", "add_app", "add_passkey",
+	"confirm_contact", "add_app", "add_passkey", "prove",
 }
 
 // String is the flow as the API says it.
 func (f Flow) String() string { return flowNames[f] }
 
 // signedIn tells whether the flow belongs to a session.
-func (f Flow) signedIn() bool { return f >= FlowStepUp }
+func (f Flow) signedIn() bool { return f >= FlowStepUp && f != FlowProve }
 
 // flow is the state that the browser keeps. It holds what nobody else may see, so it is sealed.
 type flow struct {
@@ -89,6 +90,7 @@ const (
 	StepNewPassword  StepKind = "new_password"  // choose a new password
 	StepChoose       StepKind = "choose"        // say which way
 	StepWait         StepKind = "wait"          // come back later
+	StepProven       StepKind = "proven"        // nothing: for as long as the flow lasts it shows that the contact is theirs
 	StepDone         StepKind = "done"          // nothing
 )
 
@@ -324,6 +326,8 @@ func (f *flow) next(way *Way) StepKind {
 		return StepNewPassword
 	case f.Rung == rungWait:
 		return StepWait
+	case f.Rung == rungProven:
+		return StepProven
 	case f.Kind == FlowAddApp:
 		return StepApp
 	case f.Kind == FlowAddPasskey, f.Kind == FlowSignUpPasskey, f.Kind == FlowPasskey:
@@ -348,6 +352,7 @@ func (f *flow) next(way *Way) StepKind {
 const (
 	rungNewPassword uint8 = iota + 1
 	rungWait
+	rungProven
 )
 
 // Look tells where a flow stands. It changes nothing.

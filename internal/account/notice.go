@@ -68,17 +68,18 @@ func (d *decision) queue(n notice) {
 		d.b.Notices = slices.Delete(slices.Clone(d.b.Notices), i, i+1)
 	}
 	d.b.Notices = append(d.b.Notices, n)
-	d.b.Told = append(d.b.Told, told{n.Kind, d.at})
+	d.b.Told = append(d.b.Told, told{n.Kind, d.at, n.Contact})
 	d.b.Told = d.b.Told[max(0, len(d.b.Told)-maxTold):]
 }
 
-// told is when a kind of notice was written last, so that an attacker can't make us send it again and again.
+// told is a notice that was written: so that an attacker can't make us send it again and again, and for the list of what was sent.
 type told struct {
-	Kind message.NoticeKind `cbor:"1,keyasint"`
-	At   int64              `cbor:"2,keyasint"`
+	Kind    message.NoticeKind `cbor:"1,keyasint"`
+	At      int64              `cbor:"2,keyasint"`
+	Contact uint32             `cbor:"3,keyasint,omitempty"`
 }
 
-const maxTold = 16
+const maxTold = 48
 
 func (d *decision) lastNotice(kind message.NoticeKind) int64 {
 	for _, t := range slices.Backward(d.b.Told) {

@@ -36,7 +36,7 @@ func thingID(kind byte, text string) (uint32, bool) {
 // ways are the methods that a flow may go on with, the suggested one first.
 func (a *Accounts) ways(svc *service.Service, f *flow, b *body) []Way {
 	switch f.Kind {
-	case FlowSignUp, FlowEnable, FlowAddContact, FlowConfirmContact:
+	case FlowSignUp, FlowEnable, FlowAddContact, FlowConfirmContact, FlowProve:
 		return f.named(svc)
 	case FlowForgot:
 		if len(f.Proofs) == 0 {

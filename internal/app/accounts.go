@@ -51,6 +51,17 @@ func (a *App) wireAccounts() {
 		Ledger: a.ledger, Codes: a.engine, Callers: a.callers, Services: a.registry, Sender: a.dispatcher,
 		Hasher: password.NewHasher(runtime.GOMAXPROCS(0)), Origin: a.origin, Erase: a.erase,
 	})
+	a.engine.UseLister(func(ctx context.Context, service uint32, shard uint16, since, before ledger.ID, limit int) (map[ledger.ID]*verification.Record, []ledger.ID, error) {
+		list, err := a.store.OfShard(ctx, service, shard, since, before, limit, decodeRow)
+		rows, order := make(map[ledger.ID]*verification.Record, len(list)), make([]ledger.ID, 0, len(list))
+		for _, one := range list {
+			if r, ok := one.Value.(*verification.Record); ok {
+				rows[one.Key.ID] = r
+				order = append(order, one.Key.ID)
+			}
+		}
+		return rows, order, err
+	})
 	a.engine.OnBounce(func(ctx context.Context, svc *service.Service, id ledger.ID, to contact.Contact) {
 		if err := a.accounts.Undelivered(ctx, svc, id, to); err != nil && fault.As(err).Kind != fault.NotFound {
 			a.opt.Log.Error("a contact that can't be reached could not be marked", "service", svc.Slug, "err", err)

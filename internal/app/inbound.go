@@ -8,12 +8,16 @@ import (
 
 	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/service"
+	"github.com/countersign/countersign/internal/verification"
 )
 
-// inbound does what a text asks for that somebody sent to us. NO ends that number's pending codes at all services: gateways
-// don't tell which of them it answers. Any other text, and one from a sender that is no phone number, changes nothing.
+// inbound does what a text asks for that somebody sent to us, at all services: gateways don't tell which of them it answers. NO ends that number's
+// pending codes and begins its account's review; STOP has no more codes sent to it, START has them sent again. Any other text, and one
+// from a sender that is no phone number, changes nothing.
 func (a *App) inbound(ctx context.Context, in message.Inbound) error {
-	if !a.dispatcher.Refuses(in.Text) {
+	wish := a.dispatcher.Wish(in.Text)
+	if wish == message.WishNone {
 		return nil
 	}
 	from, err := sender(in.From, a.opt.Config.Get("default-region"))
@@ -21,13 +25,28 @@ func (a *App) inbound(ctx context.Context, in message.Inbound) error {
 		return nil
 	}
 	for _, svc := range a.registry.All() {
-		ended, err := a.engine.Disown(ctx, svc, from)
-		if err != nil {
+		if err := a.wish(ctx, svc, from, wish); err != nil {
 			return err
 		}
-		if ended > 0 {
-			a.opt.Log.Info("codes ended by a text from their owner", "service", svc.Slug, "ended", ended)
+	}
+	return nil
+}
+
+func (a *App) wish(ctx context.Context, svc *service.Service, from contact.Contact, wish message.Wish) error {
+	switch wish {
+	case message.WishNo:
+		ended, err := a.engine.Disown(ctx, svc, from)
+		if err != nil || ended == 0 {
+			return err // no code was waiting here: the answer was meant for another service
 		}
+		a.opt.Log.Info("codes ended by a text from their owner", "service", svc.Slug, "ended", ended)
+		return a.accounts.Disowned(ctx, svc, from, ended)
+	case message.WishStop:
+		return a.engine.Block(ctx, svc, from, verification.MaxBlock)
+	case message.WishStart:
+		return a.engine.Block(ctx, svc, from, 0)
+	case message.WishHelp:
+		return a.accounts.Help(ctx, svc, from)
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ type catalog struct {
 	full, short, voice, subject, mail sentences
 	lines                             map[string]sentence
 	notices                           noticeWords
-	no                                []string
+	replies                           map[string][]string // by the names of wishes
 }
 
 // sentences has a sentence for each purpose.
@@ -140,8 +140,13 @@ func decodeCatalog(content []byte) (f catalogFile, err error) {
 	if err := d.Decode(&f); err != nil {
 		return f, err
 	}
-	if f.Never == "" || len(f.Reply["no"]) == 0 || f.Notice.Account == "" {
-		return f, errors.New("never, reply.no or notice.account is missing")
+	if f.Never == "" || f.Notice.Account == "" {
+		return f, errors.New("never or notice.account is missing")
+	}
+	for _, wish := range wishes {
+		if len(f.Reply[wish]) == 0 {
+			return f, fmt.Errorf("reply.%s is missing", wish)
+		}
 	}
 	for _, texts := range []map[string]string{f.SMS, f.SMSShort, f.Voice, f.Lines} {
 		for name, text := range texts {
@@ -156,7 +161,7 @@ func readCatalog(l locale.Locale, content []byte) (*catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &catalog{locale: l, between: f.Between, no: f.Reply["no"]}
+	c := &catalog{locale: l, between: f.Between, replies: f.Reply}
 	for _, part := range []struct {
 		to    *sentences
 		texts map[string]string

@@ -115,7 +115,7 @@ func TestCataloguesHaveNoGaps(t *testing.T) {
 				t.Errorf("%s%s is not in English", l.Tag, path)
 			}
 		}
-		if !slices.Equal(slices.Sorted(maps.Keys(words)), []string{"/reply/no"}) {
+		if !slices.Equal(slices.Sorted(maps.Keys(words)), []string{"/reply/help", "/reply/no", "/reply/start", "/reply/stop"}) {
 			t.Errorf("%s answers with %v", l.Tag, words)
 		}
 	}
@@ -153,8 +153,9 @@ func TestCatalogueWords(t *testing.T) {
 	}
 }
 
-// A word that says no in one language says yes, or is an order to gateways, in none.
-func TestWordsForNo(t *testing.T) {
+// Whatever language somebody answers in, it is understood; a word that says no in one language says yes in none, and no word has two meanings.
+// Keeps: D.1, S26
+func TestWordsOfAnswers(t *testing.T) {
 	t.Parallel()
 	r, err := NewRenderer()
 	if err != nil {
@@ -162,26 +163,30 @@ func TestWordsForNo(t *testing.T) {
 	}
 	for _, l := range locale.All() {
 		_, words, _ := flat(t, l.Tag)
-		for _, w := range words["/reply/no"] {
-			for _, typed := range []string{w, strings.ToUpper(w), " " + w + "!", "\u200f" + w + ". ?"} {
-				if !r.Refuses(typed) {
-					t.Errorf("%s: %q is not understood", l.Tag, typed)
+		for i, name := range wishes {
+			for _, w := range words["/reply/"+name] {
+				for _, typed := range []string{w, strings.ToUpper(w), " " + w + "!", "\u200f" + w + ". ?"} {
+					if got := r.Wish(typed); got != WishNo+Wish(i) {
+						t.Errorf("%s: %q is %d, not %s", l.Tag, typed, got, name)
+					}
 				}
 			}
 		}
 	}
-	for _, typed := range []string{"NO", "No, it wasn't me", "¡No!", "Nein danke", "ＮＯ", "Na\u0303o", "NÃO", "non", "नहीं", "लا", "لا", "لا، لست أنا", "いいえ。", "不是", "不是我！", "nahi"} {
-		if want := typed != "लا"; r.Refuses(typed) != want {
-			t.Errorf("%q is a no: %v, want %v", typed, !want, want)
-		}
-	}
-	for _, typed := range []string{
-		"", "?", "482135", "yes", "y", "ok", "ja", "oui", "sí", "si", "sim", "हाँ", "हां", "haan", "نعم", "はい", "hai", "是", "是的", "对", "好",
-		"stop", "start", "help", "info", "arret", "alto", "ayuda", "parar", "ajuda", "hilfe", "aide", "aiuto", "la", "now", "nobody",
-		strings.Repeat("x", 5000) + " no", strings.Repeat("\u0301", 1000),
+	for wish, all := range map[Wish][]string{
+		WishNo:    {"NO", "No, it wasn't me", "¡No!", "Nein danke", "ＮＯ", "Na\u0303o", "NÃO", "non", "नहीं", "لا", "لا، لست أنا", "いいえ。", "不是", "不是我！", "nahi"},
+		WishStop:  {"STOP", "stop please", "ＳＴＯＰ", "Stopp!", "ARRÊT", "arret", "alto", "parar", "توقف", "停止", "बंद", "TD"},
+		WishStart: {"START", "Unstop", "empezar", "開始", "开始", "ابدأ"},
+		WishHelp:  {"help", "HELP!", "info", "ayuda", "ajuda", "hilfe", "aide", "ヘルプ", "帮助", "मदद", "مساعدة"},
+		WishNone: {
+			"", "?", "482135", "yes", "y", "ok", "ja", "oui", "sí", "si", "sim", "हाँ", "हां", "haan", "نعم", "はい", "hai", "是", "是的", "对", "好",
+			"la", "लا", "now", "nobody", "para que", strings.Repeat("x", 5000) + " no", strings.Repeat("\u0301", 1000),
+		},
 	} {
-		if r.Refuses(typed) {
-			t.Errorf("%q is taken for a no", typed)
+		for _, typed := range all {
+			if got := r.Wish(typed); got != wish {
+				t.Errorf("%.40q is %d, not %d", typed, got, wish)
+			}
 		}
 	}
 }

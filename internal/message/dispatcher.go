@@ -114,8 +114,8 @@ func (d *Dispatcher) Start() {
 	}
 }
 
-// Refuses is the renderer's: whether a text that came in says no.
-func (d *Dispatcher) Refuses(text string) bool { return d.render.Refuses(text) }
+// Wish is the renderer's: what a text that came in asks for.
+func (d *Dispatcher) Wish(text string) Wish { return d.render.Wish(text) }
 
 // Running tells whether messages are being sent.
 func (d *Dispatcher) Running() bool { return !d.closed.Load() }

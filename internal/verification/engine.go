@@ -34,6 +34,7 @@ type Engine struct {
 	sender   Sender
 	callers  *Callers
 	arrivals arrivals
+	list     Lister
 	bounced  func(ctx context.Context, svc *service.Service, account ledger.ID, to contact.Contact)
 }
 
