@@ -163,6 +163,15 @@ func newWorld(t testing.TB, url string, policy func(*service.Policy)) *world {
 	w.ledger = &counting{Ledger: b, Hasher: password.NewHasher(2)}
 	callers := verification.NewCallers(w.store, slog.New(slog.DiscardHandler))
 	w.engine = verification.New(w.ledger, reg, w.post, callers)
+	w.engine.UseLister(func(ctx context.Context, service uint32, shard uint16, since, before ledger.ID, limit int) (map[ledger.ID]*verification.Record, []ledger.ID, error) {
+		list, err := w.store.OfShard(ctx, service, shard, since, before, limit, decode)
+		rows, order := map[ledger.ID]*verification.Record{}, []ledger.ID(nil)
+		for _, one := range list {
+			rows[one.Key.ID] = one.Value.(*verification.Record)
+			order = append(order, one.Key.ID)
+		}
+		return rows, order, err
+	})
 	w.accounts = account.New(account.Options{
 		Ledger: w.ledger, Codes: w.engine, Callers: callers, Services: reg, Sender: w.post, Hasher: w.ledger,
 		Origin: func(s *service.Service) string { return "https://" + s.Domain },

@@ -477,3 +477,21 @@ func (a *Accounts) Blocked(ctx context.Context, s *Signed) (map[string]time.Time
 	}
 	return all, nil
 }
+
+// Drop ends a flow for somebody who doesn't want it or didn't ask for it: the code that it sent no longer works. One that is over, or was never
+// there, is no fault.
+//
+// Faults: Unavailable.
+func (a *Accounts) Drop(ctx context.Context, svc *service.Service, text string) error {
+	f, err := a.openFlow(svc, text)
+	if err != nil || f.Code.IsZero() {
+		return nil //nolint:nilerr // there is nothing to end
+	}
+	if _, err := a.Codes.Cancel(ctx, svc, f.Code); err != nil && fault.As(err).Kind == fault.Unavailable {
+		return err
+	}
+	return nil
+}
+
+// Masked is the contact as it may be shown.
+func (p *Proven) Masked() string { return p.contact.MaskedShort() }

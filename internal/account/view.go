@@ -35,6 +35,7 @@ type View struct {
 	Sessions       []SessionView
 	Undos          []Change
 	FrozenUntil    time.Time
+	Reviewing      bool // a review of codes that nobody here asked for is under way
 	Recovery       *RecoveryView
 	SteppedUntil   time.Time // until when this session's proof counts for sensitive changes; zero: it doesn't
 }
@@ -103,6 +104,7 @@ func viewOf(svc *service.Service, id ledger.ID, b *body, current *session, now t
 		MustTurnOn:   b.TwoStepAt == 0 && (svc.Policy.SecondStep == service.SecondStepRequired || b.Role != Customer),
 		Password:     PasswordView{Set: b.Password.Hash != "", ChangedAt: moment(b.Password.ChangedAt), Alone: b.Password.Length >= password.MinAlone},
 		RecoveryLeft: len(b.Recovery.Hashes), RecoveryMadeAt: moment(b.Recovery.MadeAt), Ways: seconds(svc, b), FrozenUntil: moment(b.Frozen),
+		Reviewing: b.Review != nil,
 	}
 	for i := range b.Contacts {
 		v.Contacts = append(v.Contacts, b.Contacts[i].view(svc, own))

@@ -158,7 +158,7 @@ func diagnose(f *verification.Facts, h Hints) Diagnosis {
 		return Diagnosis{Cause: PhoneOff, Detail: DetailPageOffline, Certainty: Certain, Actions: []Action{Reconnect, Retype}}
 	}
 	// Whoever has typed something since the latest message has a code in their hand.
-	if m := latest(f); m == nil || f.TriedAt.After(m.QueuedAt) {
+	if m := latest(f); m == nil || !f.TriedAt.Before(m.QueuedAt) {
 		return typed(f)
 	}
 	return onItsWay(f)

@@ -72,8 +72,8 @@ type LinkBody struct {
 // Step is where a flow stands.
 type Step struct {
 	Flow      string         `json:"flow,omitempty" doc:"To bring along next time."`
-	Kind      string         `json:"kind" enum:"sign_up,sign_up_passkey,sign_in,passkey,forgot,recover,undo,step_up,enable,add_contact,confirm_contact,add_app,add_passkey"`
-	Next      string         `json:"next" doc:"What the person has to do." enum:"code,send,app,passkey,recovery_code,password,new_password,choose,wait,done"`
+	Kind      string         `json:"kind" enum:"sign_up,sign_up_passkey,sign_in,passkey,forgot,recover,undo,step_up,enable,add_contact,confirm_contact,add_app,add_passkey,prove"`
+	Next      string         `json:"next" doc:"What the person has to do." enum:"code,send,app,passkey,recovery_code,password,new_password,choose,wait,proven,done"`
 	Way       *Way           `json:"way,omitempty" doc:"That is being used."`
 	Ways      []Way          `json:"ways" doc:"That may be used, the suggested one first."`
 	Code      *Verification  `json:"verification,omitempty" doc:"Of a code that was sent."`

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/countersign/countersign/internal/diagnose"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/otp"
 	"github.com/countersign/countersign/internal/service"
@@ -52,7 +54,11 @@ func TestAnswersDoNotHelpAGuesser(t *testing.T) {
 		for how, guess := range near(code) {
 			c := w.check(b.ID, guess)
 			c.TriesLeft = 0 // it counts down, whatever the guess
-			said = append(said, fmt.Sprintf("%+v", *c))
+			f, err := w.engine.Facts(t.Context(), w.svc, b.ID)
+			must(t, err)
+			d := diagnose.Of(f, diagnose.Hints{})
+			d.Evidence, d.Wait = nil, 0 // times and how many tries are left
+			said = append(said, fmt.Sprintf("%+v %+v", *c, d))
 			order = append(order, how)
 		}
 		for _, s := range said[1:] {
@@ -105,5 +111,68 @@ func TestBlindGuesserAgainstDerivedCodes(t *testing.T) {
 	}
 	if hits > 6 { // 0.5 are expected; seven or more happen once in a million such runs
 		t.Fatalf("%d of 500,000 guesses were right", hits)
+	}
+}
+
+// How a guess was wrong is told when the verification has ended, and that it was last time's code only then: it is another flow's.
+// Keeps: G.1, S11
+func TestHowItWasWrongIsToldAfterwards(t *testing.T) {
+	t.Parallel()
+	onBoth(t, nil, func(t *testing.T, w *world) {
+		first := w.begin(nil)
+		old := w.phone.last(t).Code.Reveal()
+		w.check(first.ID, old)
+		w.pass(time.Minute)
+		b := w.begin(nil)
+		code := w.phone.last(t).Code
+		said := func() string {
+			f, err := w.engine.Facts(t.Context(), w.svc, b.ID)
+			must(t, err)
+			return diagnose.Of(f, diagnose.Hints{}).Detail
+		}
+		w.check(b.ID, "D-48213")
+		if got := said(); got != "delivery_code" {
+			t.Fatalf("a delivery code: %s", got)
+		}
+		w.check(b.ID, old)
+		if got := said(); got != "other" {
+			t.Fatalf("while it is pending: %s", got)
+		}
+		w.check(b.ID, "123")
+		if got := said(); got != "too_short" {
+			t.Fatalf("a short one: %s", got)
+		}
+		for i := range 4 {
+			w.check(b.ID, wrongCode(code, i))
+		}
+		if got := said(); got != "last_time" {
+			t.Fatalf("afterwards: %s", got)
+		}
+	})
+}
+
+// What is typed that can't be the code is written down once, so that repeating it costs nothing.
+// Keeps: G.1
+func TestUnclearTriesCostNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"), nil)
+	b := w.begin(nil)
+	w.check(b.ID, "12345")
+	v, err := w.batcher.Read(t.Context(), rowKeyOf(w, b.ID))
+	must(t, err)
+	for range 50 {
+		w.check(b.ID, "12345")
+	}
+	after, err := w.batcher.Read(t.Context(), rowKeyOf(w, b.ID))
+	must(t, err)
+	if string(v.AppendRecord(nil)) != string(after.AppendRecord(nil)) {
+		t.Fatal("a repeat is written down")
+	}
+	for range 20 {
+		w.check(b.ID, "12345")
+		w.check(b.ID, "hello")
+	}
+	if after, err = w.batcher.Read(t.Context(), rowKeyOf(w, b.ID)); err != nil || len(after.(*verification.Record).Unclear) > 4 {
+		t.Fatalf("%+v, %v", after, err)
 	}
 }

@@ -67,6 +67,11 @@ func (p *Pages) advance(v *visit, s *account.Step, err error) error {
 	if s.Next == account.StepDone {
 		return p.done(v, s)
 	}
+	if s.Next == account.StepProven {
+		p.clear(v, cookieFlow)
+		p.set(v, cookieProof, s.Flow, flowTime)
+		return see(v, p.next(v, "/check/messages"))
+	}
 	p.setFlow(v, s.Flow)
 	return see(v, "/step")
 }
@@ -145,6 +150,9 @@ func (p *Pages) alone(v *visit) error {
 
 // drop ends a flow, by the person who says that they didn't ask for it or want it no more.
 func (p *Pages) drop(v *visit) error {
+	if err := p.Accounts.Drop(v.Request.Context(), v.svc, p.cookie(v, cookieFlow)); err != nil {
+		return err
+	}
 	p.clear(v, cookieFlow)
 	pg := p.page(v, "dropped.title")
 	return p.show(v, http.StatusOK, "dropped.html", pg)

@@ -98,6 +98,7 @@ type need uint8
 
 const (
 	anybody need = iota
+	perhaps      // anybody, and somebody who is signed in sees more
 	session      // somebody who is signed in
 )
 
@@ -143,6 +144,11 @@ func (p *Pages) serve(x *httpx.Exchange, r *route) error {
 	if x.Request.Method == http.MethodPost {
 		if err := x.Request.ParseForm(); err != nil {
 			return fault.New(fault.Invalid, "form_unreadable", "The form can't be read. Go back and send it again.")
+		}
+	}
+	if r.need == perhaps {
+		if v.signed, err = p.Accounts.Session(x.Request.Context(), v.svc, p.cookie(v, cookieSession), v.visitor); err != nil && fault.As(err).Code != account.ErrSignedOut.Code {
+			return err
 		}
 	}
 	if r.need == session {
