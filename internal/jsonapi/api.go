@@ -115,7 +115,9 @@ type route struct {
 }
 
 // routes is the whole API.
-func routes() []route { return slices.Concat(verificationRoutes(), accountRoutes(), supportRoutes()) }
+func routes() []route {
+	return slices.Concat(verificationRoutes(), accountRoutes(), reviewRoutes(), supportRoutes())
+}
 
 func verificationRoutes() []route {
 	verify := []service.Scope{service.ScopeVerify}
