@@ -116,6 +116,21 @@ func (c *Callers) Send(svc *service.Service, caller Caller, now time.Time) error
 	return err
 }
 
+// What a code costs whoever asked for it beside its send: when its owner says that they hadn't asked for it, and when nobody ever typed anything.
+const (
+	weightDisowned = 5
+	weightUnused   = 1
+)
+
+// weigh adds to what a caller has spent on sends, whatever is left: who has codes sent that nobody wants can soon ask for no more.
+func (c *Callers) weigh(svc *service.Service, ip string, n int64, now time.Time) {
+	if ids := callerIDs(svc, Caller{IP: ip}); len(ids) > 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.add(svc.ID, ids, spendSend, now.Unix(), n)
+	}
+}
+
 // String implements [fmt.Stringer].
 func (s spend) String() string { return [...]string{"sends", "guesses", "alarm"}[s] }
 

@@ -62,36 +62,56 @@ func (e *Engine) Disown(ctx context.Context, svc *service.Service, to contact.Co
 		}
 		ended := 0
 		var missed bool
+		var askers []string
 		err := e.ledger.Do(ctx, ledger.Op{Keys: keys, Apply: func(tx *ledger.Tx) error {
-			c, ended = loadContact(tx, owner), 0
+			c, ended, askers = loadContact(tx, owner), 0, nil
 			// One that began since the row was read is ended in another round: its row isn't locked.
 			if missed = slices.ContainsFunc(c.Alive, func(p Place) bool { return !slices.Contains(keys, rowKey(svc.ID, p.ID)) }); missed {
 				return nil
 			}
 			for _, key := range keys[1:] {
-				ended += disown(tx, key)
+				if r := disown(tx, key); r != nil {
+					ended++
+					askers = append(askers, asker(svc, key.ID, r))
+				}
 			}
 			return nil
 		}})
-		if err != nil || !missed {
+		if err != nil {
 			return ended, err
+		}
+		for _, ip := range askers {
+			e.callers.weigh(svc, ip, weightDisowned, e.ledger.Now())
+		}
+		if !missed {
+			return ended, nil
 		}
 	}
 }
 
-func disown(tx *ledger.Tx, key ledger.Key) int {
+// disown ends a verification that is pending and returns it; nil: it wasn't.
+func disown(tx *ledger.Tx, key ledger.Key) *Record {
 	r, c, ok := load(tx, key)
 	if !ok {
-		return 0
+		return nil
 	}
 	at := max(r.clock(tx.Now()), c.UpdatedAt)
 	if r.Status != Pending || at >= r.ExpiresAt {
-		return 0
+		return nil
 	}
 	r.Reason = ReasonDisowned
 	r.end(Canceled, at)
 	concluded(tx, key, r, c, at)
-	return 1
+	return r
+}
+
+// asker is the address that a code was asked for from; empty: it isn't known.
+func asker(svc *service.Service, id ledger.ID, r *Record) string {
+	var rc RequestContext
+	if openCBOR(svc, id, columnContext, r.Context, &rc) != nil {
+		return ""
+	}
+	return rc.IP
 }
 
 // Status tells where a verification stands. It grants nothing.

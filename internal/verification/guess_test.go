@@ -176,3 +176,48 @@ func TestUnclearTriesCostNothing(t *testing.T) {
 		t.Fatalf("%+v, %v", after, err)
 	}
 }
+
+// Who has codes sent that their owners say no to, or that nobody ever types, can soon ask for no more.
+// Keeps: D.3
+func TestUnwantedCodesWeighOnTheirCaller(t *testing.T) {
+	t.Parallel()
+	ask := func(w *world, n int) (asked int) {
+		for i := range n {
+			_, err := w.engine.Begin(t.Context(), verification.BeginRequest{
+				Service: w.svc, Contact: w.to(fmt.Sprintf("p%d@mail.example", i)), Purpose: service.SignIn,
+				Caller: verification.Caller{IP: "198.51.100.7"}, Context: verification.RequestContext{IP: "198.51.100.7"},
+			})
+			if err != nil {
+				wantFault(t, err, "caller_sends_exhausted")
+				return asked
+			}
+			asked++
+			if i%2 == 0 {
+				_, err = w.engine.Disown(t.Context(), w.svc, w.to(fmt.Sprintf("p%d@mail.example", i)))
+				must(t, err)
+			}
+		}
+		return asked
+	}
+	w := newWorld(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"), func(p *service.Policy) {
+		p.CallerSends = service.Limit{Hour: 20, Day: 100}
+	})
+	if n := ask(w, 30); n > 6 {
+		t.Fatalf("%d codes, of which every other was unwanted", n)
+	}
+	w = newWorld(t, "sqlite:"+filepath.Join(t.TempDir(), "more.db"), func(p *service.Policy) { p.CallerSends = service.Limit{Hour: 20, Day: 20} })
+	for i := range 10 {
+		_, err := w.engine.Begin(t.Context(), verification.BeginRequest{
+			Service: w.svc, Contact: w.to(fmt.Sprintf("q%d@mail.example", i)), Purpose: service.SignIn,
+			Caller: verification.Caller{IP: "198.51.100.8"}, Context: verification.RequestContext{IP: "198.51.100.8"},
+		})
+		must(t, err)
+	}
+	w.pass(11 * time.Minute)
+	_, err := w.engine.Wake(t.Context(), 100)
+	must(t, err)
+	_, err = w.engine.Begin(t.Context(), verification.BeginRequest{
+		Service: w.svc, Contact: w.to("r@mail.example"), Purpose: service.SignIn, Caller: verification.Caller{IP: "198.51.100.8"},
+	})
+	wantFault(t, err, "caller_sends_exhausted")
+}

@@ -176,8 +176,9 @@ func (e *Engine) wake(ctx context.Context, key ledger.Key) error {
 		return nil
 	}
 	var due []message.Outgoing
+	unused := ""
 	err := e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
-		due = due[:0]
+		due, unused = due[:0], ""
 		r, c, ok := load(tx, key)
 		if !ok || r.Status != Pending {
 			return nil
@@ -185,6 +186,9 @@ func (e *Engine) wake(ctx context.Context, key ledger.Key) error {
 		at := max(r.clock(tx.Now()), c.UpdatedAt)
 		if r.overdue(at) {
 			concluded(tx, key, r, c, at)
+			if r.TriedAt == 0 {
+				unused = asker(svc, key.ID, r)
+			}
 			return nil
 		}
 		var err error
@@ -197,6 +201,7 @@ func (e *Engine) wake(ctx context.Context, key ledger.Key) error {
 	if err != nil {
 		return err
 	}
+	e.callers.weigh(svc, unused, weightUnused, e.ledger.Now())
 	for _, m := range due {
 		e.sender.Enqueue(m)
 	}
