@@ -221,10 +221,10 @@ func TestHelpOfOperators(t *testing.T) {
 			t.Errorf("it lacks %s:\n%s", want, page)
 		}
 	}
-	if page := seen(t, p, "/help/returns", "de"); !strings.Contains(page, `lang="de" dir="ltr"`) || !strings.Contains(page, `<div class="answer" lang="en" dir="ltr">`) {
+	if page := seen(t, p, "/help/returns", "de"); !strings.Contains(page, `lang="de" dir="ltr"`) || !strings.Contains(page, `<div class="prose" lang="en" dir="ltr">`) {
 		t.Errorf("in a language that it lacks, it isn't the service's:\n%s", page)
 	}
-	if page := seen(t, p, "/help/returns", "ar"); !strings.Contains(page, "كيف أعيد شيئًا؟") || strings.Contains(page, `class="answer" lang`) {
+	if page := seen(t, p, "/help/returns", "ar"); !strings.Contains(page, "كيف أعيد شيئًا؟") || strings.Contains(page, `class="prose" lang`) {
 		t.Errorf("in Arabic:\n%s", page)
 	}
 	if page := seen(t, p, "/help/turn-it-off", "en"); !strings.Contains(page, "Ask Acme.") || strings.Contains(page, "nuisance") || !strings.Contains(page, `class="button primary" href="/security/two-step/off"`) {
