@@ -241,12 +241,16 @@ func filler(facts map[string]string) func(string) string {
 // oursData is the page of what is the service's own.
 type oursData struct {
 	service.Ours
-	Asks []string // what nobody from it ever asks
+	Complete bool     // what isn't listed isn't the service's: there is a sender for each kind of message that it sends
+	Asks     []string // what nobody from it ever asks
 }
 
 func (p *Pages) ours(v *visit) error {
 	pg := p.page(v, "ours.title")
-	d := &oursData{Ours: v.svc.Ours()}
+	d := &oursData{Ours: v.svc.Ours(), Complete: true}
+	for _, c := range v.svc.Policy.Channels {
+		d.Complete = d.Complete && len(map[bool][]string{true: d.Mail, false: d.Senders}[c == service.Email]) > 0
+	}
 	for _, what := range []string{"code", "password", "card", "remote", "money", "install"} {
 		d.Asks = append(d.Asks, pg.T("ours.asks."+what))
 	}

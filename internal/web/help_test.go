@@ -160,6 +160,14 @@ func TestOursIsPublic(t *testing.T) {
 			}
 		}
 	}
+	const all = "What isn't listed here isn't ours."
+	if page := seen(t, p, "/ours", "en"); strings.Contains(page, all) {
+		t.Error("it claims to be complete and names no sender of mails")
+	}
+	svc.Policy.Channels = []service.Channel{service.SMS}
+	if page := seen(t, p, "/ours", "en"); !strings.Contains(page, all) {
+		t.Error("it is complete and doesn't say so")
+	}
 	svc.Brand = service.Brand{}
 	if page := seen(t, p, "/ours", "en"); strings.Contains(page, "Call us back") || strings.Contains(page, "texts and calls come") {
 		t.Error("it has headings with nothing below")
