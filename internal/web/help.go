@@ -185,9 +185,13 @@ func (p *Pages) helpIndex(v *visit) error {
 		Lang locale.Locale
 	}
 	var links []link
+	fillers := map[string]func(string) string{}
 	for _, name := range p.help.topics(v.svc) {
 		text, tag := p.help.find(v.svc, name, v.lang.Tag)
-		links = append(links, link{helpLink{"/help/" + name, filler(pg.facts(tag))(text.title)}, locale.Match(tag)})
+		if fillers[tag] == nil {
+			fillers[tag] = filler(pg.facts(tag))
+		}
+		links = append(links, link{helpLink{"/help/" + name, fillers[tag](text.title)}, locale.Match(tag)})
 	}
 	pg.Data = links
 	return p.show(v, http.StatusOK, "helpindex.html", pg)
@@ -209,26 +213,26 @@ func (p *Pages) helpTopic(v *visit) error {
 	}
 	if i := slices.IndexFunc(helpTopics, func(t helpTopic) bool { return t.name == name }); i >= 0 {
 		if d.Action == nil {
-			d.Action = pg.helpLink(helpTopics[i].action)
+			d.Action = pg.helpLink(helpTopics[i].action, tag)
 		}
 		for _, more := range helpTopics[i].more {
-			d.More = append(d.More, *pg.helpLink(more))
+			d.More = append(d.More, *pg.helpLink(more, v.lang.Tag))
 		}
 	}
 	pg.Data = d
 	return p.show(v, http.StatusOK, "help.html", pg)
 }
 
-// helpLink is an action, where it can be done: without a flow there is no step to go on with, and a second step that everybody must have
+// helpLink is an action in the words of a language, where it can be done: without a flow there is no step to go on with, and a second step that everybody must have
 // can't be turned off.
-func (pg *page) helpLink(action string) *helpLink {
+func (pg *page) helpLink(action, tag string) *helpLink {
 	switch {
 	case action == "step" && pg.pages.cookie(pg.visit, cookieFlow) == "":
 		action = "sign_in"
 	case action == "off" && pg.Service.Policy.SecondStep == service.SecondStepRequired:
 		action = "two_step"
 	}
-	return &helpLink{helpPaths[action], pg.T("help.act." + action)}
+	return &helpLink{helpPaths[action], pg.pages.words.say(tag, "help.act."+action)}
 }
 
 // filler puts facts into a text.

@@ -238,11 +238,42 @@ func TestHelpOfOperators(t *testing.T) {
 	if page := seen(t, p, "/help/turn-it-off", "en"); !strings.Contains(page, "Ask Acme.") || strings.Contains(page, "nuisance") || !strings.Contains(page, `class="button primary" href="/security/two-step/off"`) {
 		t.Errorf("it doesn't take the place of ours:\n%s", page)
 	}
+	if page := seen(t, p, "/help/turn-it-off", "ja"); !strings.Contains(page, `lang="en" dir="ltr"`) || !strings.Contains(page, ">Turn it off</a>") {
+		t.Errorf("a button in another language than its text:\n%s", page)
+	}
 	if page := seen(t, p, "/help", "en"); !strings.Contains(page, `<a href="/help/returns">How do I send something back to Acme?</a>`) || strings.Contains(page, "Other?") {
 		t.Errorf("the list:\n%s", page)
 	}
 	if res := ask(p, "GET", "/help/secret", nil); res.StatusCode != http.StatusNotFound {
 		t.Errorf("another service's topic: %d", res.StatusCode)
+	}
+}
+
+// The text that the operator's guide shows is one.
+func TestHelpOfTheGuide(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile("../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(guide), "```markdown\n")
+	example, _, _ := strings.Cut(rest, "```")
+	all, err := readHelpFolder(folder(t, map[string]string{"acme/returns.en.md": example}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := all["acme"]["returns"]["en"]; text.action == nil || text.action.Path != "/signin" || len(text.blocks) != 4 {
+		t.Errorf("%+v", text)
+	}
+	for _, name := range append([]string{"zh-Hans"}, helpFacts...) {
+		if !strings.Contains(string(guide), "`{"+name+"}`") && !strings.Contains(string(guide), "`"+name+"`") {
+			t.Errorf("the guide doesn't name %s", name)
+		}
+	}
+	for _, topic := range helpTopics {
+		if !strings.Contains(string(guide), "`"+topic.name+"`") {
+			t.Errorf("the guide doesn't name %s", topic.name)
+		}
 	}
 }
 
