@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,7 +38,11 @@ type shownBrand struct {
 		SupportEmail string `json:"support_email"`
 		SupportPhone string `json:"support_phone"`
 		SupportURL   string `json:"support_url"`
-		Logo         struct {
+
+		Senders         []string `json:"senders"`
+		CallbackNumbers []string `json:"callback_numbers"`
+		Domains         []string `json:"domains"`
+		Logo            struct {
 			ContentType string `json:"content_type"`
 			Bytes       int    `json:"bytes"`
 		} `json:"logo"`
@@ -91,6 +96,17 @@ func TestBrandOverTheAPI(t *testing.T) {
 		if third := brand("PATCH", `{"brand":{"accent_light":""}}`); third.Brand.AccentLight != "" || third.Brand.SupportEmail == "" {
 			t.Fatalf("what is taken back: %+v", third)
 		}
+		listed := brand("PATCH", `{"brand":{"senders":["ACME","72000"],"callback_numbers":["+18005550199"],"domains":["shop.acme.example"]}}`)
+		if listed = brand("PATCH", `{"brand":{"senders":["ACME 2"]}}`); !slices.Equal(listed.Brand.Senders, []string{"ACME 2"}) ||
+			!slices.Equal(listed.Brand.CallbackNumbers, []string{"+18005550199"}) || !slices.Equal(listed.Brand.Domains, []string{"shop.acme.example"}) {
+			t.Fatalf("what is listed: %+v", listed.Brand)
+		}
+		if listed = brand("PATCH", `{"brand":{"senders":[],"domains":[]}}`); len(listed.Brand.Senders)+len(listed.Brand.Domains) > 0 || len(listed.Brand.CallbackNumbers) != 1 {
+			t.Fatalf("what is taken back: %+v", listed.Brand)
+		}
+		refused("PATCH", "/v1/service", "application/json", `{"brand":{"callback_numbers":["+1 800 555 0199"]}}`, 400, "brand.callback_numbers[0]")
+		refused("PATCH", "/v1/service", "application/json", `{"brand":{"domains":["Acme.example"]}}`, 400, "brand.domains[0]")
+		refused("PATCH", "/v1/service", "application/json", `{"brand":{"senders":"ACME"}}`, 400, "brand.senders")
 		pale := refused("PATCH", "/v1/service", "application/json", `{"brand":{"accent_light":"#777777"}}`, 400, "brand.accent_light")
 		if pale.Code != "low_contrast" || !strings.Contains(pale.Detail, "4.47 to 1") || !strings.Contains(pale.Detail, "4.5 to 1") {
 			t.Errorf("a pale accent: %+v", pale)

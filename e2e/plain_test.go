@@ -184,7 +184,7 @@ func TestAttacksOnThePages(t *testing.T) {
 	}
 	// Nothing is sent by opening pages; unknown pages and methods have an answer of their own.
 	before := len(p.mails())
-	for _, path := range []string{"/signin", "/signup", "/forgot", "/recover", "/step", "/undo?t=undo_abc", "/stop?t=x", "/security", "/nothing", "/static/x/y", "/brand/x.css", "/logo"} {
+	for _, path := range []string{"/signin", "/signup", "/forgot", "/recover", "/step", "/undo?t=undo_abc", "/stop?t=x", "/security", "/nothing", "/static/x/y", "/brand/x.css", "/logo", "/help", "/help/turn-it-off", "/help/%2e%2e%2fetc", "/ours"} {
 		if p.open(path); p.status >= 500 {
 			t.Errorf("%s: %d", path, p.status)
 		}

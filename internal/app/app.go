@@ -55,6 +55,7 @@ type App struct {
 	accounts    *account.Accounts
 	dispatcher  *message.Dispatcher
 	gateways    map[string]jsonapi.Gateway // by name: their receipts come to them
+	senders     []service.Sender           // that the providers send with
 	places      *place.Finder
 	inbox       *devpage.Inbox     // of dev
 	checkpoints *checkpoint.Writer // nil: none are written
@@ -111,7 +112,7 @@ func (a *App) open(ctx context.Context) error {
 	if err := a.openLog(ctx); err != nil {
 		return err
 	}
-	if err := a.wire(); err != nil {
+	if err := a.wire(ctx); err != nil {
 		return err
 	}
 	return a.listen()

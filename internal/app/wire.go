@@ -3,8 +3,10 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/mail"
 	"net/netip"
 	"time"
 
@@ -24,13 +26,16 @@ import (
 const DemoSlug = "demo"
 
 // wire makes providers, dispatcher and engine.
-func (a *App) wire() error {
+func (a *App) wire(ctx context.Context) error {
 	routes := a.opt.Routes
 	if routes == nil {
 		var err error
 		if routes, err = a.routes(); err != nil {
 			return err
 		}
+	}
+	if err := a.registry.SetSenders(ctx, a.senders); err != nil {
+		return err
 	}
 	var err error
 	a.dispatcher, err = message.NewDispatcher(message.DispatcherOptions{Routes: routes, Now: a.ledger.Now, Log: a.opt.Log, Link: a.store.LinkMessage})
@@ -58,6 +63,9 @@ func (a *App) routes() (map[service.Channel][]message.Provider, error) {
 			return nil, err
 		}
 		routes[service.Email] = append(routes[service.Email], p)
+		if from, err := mail.ParseAddress(cfg.Get("mail-from")); err == nil { // it was read before
+			a.senders = append(a.senders, service.Sender{Channel: service.Email, From: from.Address})
+		}
 	}
 	a.gateways = map[string]jsonapi.Gateway{}
 	var problems []*fault.Error
@@ -72,6 +80,7 @@ func (a *App) routes() (map[service.Channel][]message.Provider, error) {
 		default:
 			a.gateways[c.Name] = p
 			routes[p.Channel()] = append(routes[p.Channel()], p)
+			a.senders = append(a.senders, service.Sender{Channel: p.Channel(), From: c.From})
 		}
 	})
 	if err != nil {
@@ -105,7 +114,7 @@ func (a *App) handler(proxies []netip.Prefix) (http.Handler, error) {
 	}
 	opt := web.Options{
 		Accounts: a.accounts, ByHost: a.registry.ByDomain, Places: a.places, Region: a.opt.Config.Get("default-region"), Now: a.ledger.Now, Log: a.opt.Log,
-		Secure: !a.opt.Dev, Proxies: proxies,
+		Secure: !a.opt.Dev, Proxies: proxies, Help: a.opt.Config.Get("help-folder"),
 	}
 	if a.inbox != nil {
 		pages := &devpage.Pages{

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/service"
@@ -29,6 +30,31 @@ func brandFlags() []brandFlag {
 	}
 }
 
+// listFlag sets what a brand lists.
+type listFlag struct {
+	name, usage string
+	of          func(*service.Brand) *[]string
+}
+
+func listFlags() []listFlag {
+	return []listFlag{
+		{"senders", "names and numbers that its texts and calls come from, beside those of the gateways, separated by commas; empty takes them back", func(b *service.Brand) *[]string { return &b.Senders }},
+		{"callback-numbers", "numbers to call it back: +14155550100, separated by commas; empty takes them back", func(b *service.Brand) *[]string { return &b.CallbackNumbers }},
+		{"domains", "hosts that are its own, beside the one of its pages, separated by commas; empty takes them back", func(b *service.Brand) *[]string { return &b.Domains }},
+	}
+}
+
+// split gives the parts of a list; names in it may have spaces.
+func split(list string) []string {
+	var parts []string
+	for part := range strings.SplitSeq(list, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
 func serviceSet(ctx context.Context, p *Process, c *call) error {
 	logo, err := readLogo(c.get("logo"))
 	if err != nil {
@@ -44,6 +70,11 @@ func serviceSet(ctx context.Context, p *Process, c *call) error {
 			for _, f := range brandFlags() {
 				if c.given(f.name) {
 					*f.of(&row.Brand) = c.get(f.name)
+				}
+			}
+			for _, f := range listFlags() {
+				if c.given(f.name) {
+					*f.of(&row.Brand) = split(c.get(f.name))
 				}
 			}
 			if c.given("logo") {

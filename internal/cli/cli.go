@@ -87,6 +87,9 @@ func commands() []command {
 			for _, f := range brandFlags() {
 				c.String(f.name, "", f.usage)
 			}
+			for _, f := range listFlags() {
+				c.String(f.name, "", f.usage)
+			}
 			c.String("logo", "", "file with its logo, PNG or SVG; empty takes it back")
 		}},
 		{name: "apikey create", args: "SERVICE", help: "make an API key; it is shown once", run: apikeyCreate, flags: func(c *call) {

@@ -22,6 +22,11 @@ type Brand struct {
 	SupportPhone string `json:"support_phone" doc:"What they call: with + and country."`
 	SupportURL   string `json:"support_url" doc:"The page that helps them: https only."`
 	Logo         Logo   `json:"-"` // has requests of its own
+
+	// What is the service's own; see Ours.
+	Senders         []string `json:"senders,omitempty" doc:"Names and numbers that its texts and calls come from, beside those of the configuration; at most 20."`
+	CallbackNumbers []string `json:"callback_numbers,omitempty" doc:"Numbers to call it back, E.164; at most 20."`
+	Domains         []string `json:"domains,omitempty" doc:"Hosts that are its own, beside the one of its pages: lower case, without https://; at most 20."`
 }
 
 // The colours that accents are used with: the pages' backgrounds and the two texts on a button.
@@ -128,6 +133,7 @@ func (b *Brand) Validate() error {
 	if b.SupportURL != "" && !isPage(b.SupportURL) {
 		add("support_url", "invalid_support", fmt.Sprintf("support_url must be an https address such as https://acme.example/help, of at most %d characters.", maxSupportURL))
 	}
+	b.validateLists(add)
 	return fault.Join(problems...)
 }
 

@@ -76,6 +76,8 @@ type Registry struct {
 	master secret.Master
 	reload sync.Mutex // one at a time, so that no older state replaces a newer one
 	state  atomic.Pointer[state]
+
+	senders []Sender // guarded by reload
 }
 
 type state struct {
@@ -116,7 +118,7 @@ func (r *Registry) Reload(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("keys of service %s: %w", row.Slug, err)
 		}
-		svc := New(Service{ID: row.ID, Slug: row.Slug, Name: row.Name, Domain: row.Domain, Locale: row.Locale, Policy: row.Policy, Brand: row.Brand}, ring)
+		svc := New(Service{ID: row.ID, Slug: row.Slug, Name: row.Name, Domain: row.Domain, Locale: row.Locale, Policy: row.Policy, Brand: row.Brand, senders: r.senders}, ring)
 		s.rows[row.ID], s.byID[row.ID], s.bySlug[row.Slug] = row, svc, svc
 		if first := s.byDomain[svc.Domain]; svc.Domain != "" && (first == nil || svc.ID < first.ID) {
 			s.byDomain[svc.Domain] = svc
@@ -241,6 +243,9 @@ func (r *Registry) Row(id uint32) (Row, bool) {
 	row.Policy.Channels = slices.Clone(row.Policy.Channels)
 	row.Policy.Countries = slices.Clone(row.Policy.Countries)
 	row.Policy.SendWaits = slices.Clone(row.Policy.SendWaits)
+	row.Brand.Senders = slices.Clone(row.Brand.Senders)
+	row.Brand.CallbackNumbers = slices.Clone(row.Brand.CallbackNumbers)
+	row.Brand.Domains = slices.Clone(row.Brand.Domains)
 	return row, ok
 }
 
@@ -397,3 +402,6 @@ func (row *Row) Validate() error {
 var longNumber = regexp.MustCompile(`\p{Nd}{4}`)
 
 var domainForm = regexp.MustCompile(`^(localhost|([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63})$`)
+
+// domainListed is the form of a domain that a brand lists, whose last label may be an international one.
+var domainListed = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z]{2,63}|xn--[a-z0-9-]{1,58}[a-z0-9])$`)

@@ -62,6 +62,7 @@ type Service struct {
 	Ring   *secret.Ring
 
 	derivers map[uint8]*otp.Deriver
+	senders  []Sender // of the installation
 }
 
 // MaxName is the longest Service.Name in characters: it has to leave room in one SMS segment.

@@ -27,7 +27,7 @@ import (
 //go:embed assets templates catalog
 var files embed.FS
 
-// Options of New. All are needed but Aside and Proxies.
+// Options of New. All are needed but Aside, Proxies and Help.
 type Options struct {
 	Accounts *account.Accounts
 	ByHost   func(host string) (*service.Service, bool) // the service whose pages are at a host name
@@ -37,6 +37,7 @@ type Options struct {
 	Log      *slog.Logger
 	Secure   bool           // the pages are served over TLS: cookies are __Host- ones
 	Proxies  []netip.Prefix // whose X-Forwarded-For is believed
+	Help     string         // folder with the operator's help topics; empty: none
 	// Aside is shown beside every page, with a script of its own: the inbox of `dev`. Nil: nothing.
 	Aside func() (content template.HTML, script, style string)
 }
@@ -45,6 +46,7 @@ type Options struct {
 type Pages struct {
 	Options
 	words     *words
+	help      *help
 	templates *template.Template
 	assets    map[string]asset // by name
 	shows     map[string]bool  // the paths of pages that can be gone back to
@@ -52,11 +54,14 @@ type Pages struct {
 	mux       *httpx.Mux
 }
 
-// New reads templates, words and assets; the error says what is wrong with one.
+// New reads templates, words, help and assets; the error says what is wrong with one.
 func New(opt Options) (*Pages, error) {
 	p := &Pages{Options: opt, shows: map[string]bool{}, guard: http.NewCrossOriginProtection()}
 	var err error
 	if p.words, err = readWords(); err != nil {
+		return nil, err
+	}
+	if p.help, err = readHelp(p.words, opt.Help); err != nil {
 		return nil, err
 	}
 	if p.assets, err = readAssets(); err != nil {

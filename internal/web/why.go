@@ -50,7 +50,7 @@ func (p *Pages) why(v *visit) error {
 	if d.Wait > 0 && slices.Contains(d.Actions, diagnose.Wait) {
 		data.Wait = pg.T("why.do.wait", "wait", pg.pages.words.wait(pg.Lang.Tag, d.Wait))
 	}
-	data.Facts, data.Do = pg.facts(d), pg.whatHelps(d, s)
+	data.Facts, data.Do = pg.evidence(d), pg.whatHelps(d, s)
 	pg.Data = data
 	return p.show(v, http.StatusOK, "why.html", pg)
 }
@@ -63,8 +63,8 @@ func (pg *page) whyKey(d *diagnose.Diagnosis, part string) string {
 	return "why." + string(d.Cause) + part
 }
 
-// facts are what a diagnosis rests on, in words.
-func (pg *page) facts(d *diagnose.Diagnosis) []string {
+// evidence is what a diagnosis rests on, in words.
+func (pg *page) evidence(d *diagnose.Diagnosis) []string {
 	var all []string
 	for _, e := range d.Evidence {
 		switch key := "why.fact." + e.Key; {
