@@ -166,6 +166,7 @@ func TestACodeTypedWithoutANetwork(t *testing.T) {
 	p.until("document.readyState === 'complete'")
 	p.online(true)
 	p.until("document.querySelector('main').innerText.includes('4 tries left')")
+	p.sees("This page was offline")
 	if kept, err := chromedp.Run(p.ctx, chromedp.Evaluate[string]("sessionStorage.getItem('kept') || ''")); err != nil || kept != "" {
 		t.Errorf("a code is still kept: %q, %v", kept, err)
 	}

@@ -33,6 +33,7 @@ type stepData struct {
 	CanWait bool
 	Open    bool // the other ways are what helps now
 	Used    bool // perhaps by somebody else
+	Late    bool // the page was offline when this was typed
 }
 
 // step shows where the visitor's flow stands.
@@ -168,6 +169,7 @@ func (p *Pages) showStep(v *visit, status int, s *account.Step, typed string) er
 	if again := v.form("key"); len(again) == len(d.Key) && s.Problem == nil {
 		d.Key = again
 	}
+	d.Late = v.form("offline") != "" && s.Problem != nil
 	for i := range s.Ways {
 		if s.Way == nil || s.Ways[i].ID != s.Way.ID {
 			d.Others = append(d.Others, s.Ways[i])

@@ -36,9 +36,6 @@ func (p *Pages) why(v *visit) error {
 	pg := p.page(v, "why.back")
 	pg.Step = s
 	d := s.Diagnosis
-	if v.Request.URL.Query().Has("offline") && d.Cause != diagnose.AlreadyUsed {
-		d.Cause, d.Detail, d.Certainty, d.Between = diagnose.PhoneOff, diagnose.DetailPageOffline, diagnose.Certain, nil
-	}
 	pg.Title = pg.T(pg.whyKey(d, ""))
 	data := &whyData{Text: pg.T(pg.whyKey(d, ".text")), ID: verification.FormatID(s.Code.ID)}
 	if d.Usual > 0 {

@@ -51,6 +51,9 @@ if (codeForm) {
       if (field.type === "checkbox") field.checked = true;
       else field.value = value;
     }
+    const late = document.createElement("input");
+    late.type = "hidden"; late.name = "offline"; late.value = "1";
+    codeForm.append(late);
     codeForm.submit();
   };
   codeForm.addEventListener("submit", (event) => {
