@@ -270,7 +270,7 @@ func (a *Accounts) appTyped(ctx context.Context, svc *service.Service, f *flow, 
 	case err != nil || ours && counts:
 		return s, err
 	case ours:
-		return a.problem(ctx, svc, f, b, Problem{Code: "app_code_typed"})
+		return a.problem(ctx, svc, f, b, Problem{Code: problemAppCode})
 	}
 	return nil, nil
 }

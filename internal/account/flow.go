@@ -290,6 +290,10 @@ func (a *Accounts) problem(ctx context.Context, svc *service.Service, f *flow, b
 		return nil, err
 	}
 	s.Problem = &p
+	if p.Code == problemAppCode && s.Diagnosis != nil {
+		d := diagnose.Of(&verification.Facts{View: *s.Code}, diagnose.Hints{AppCode: true, NoOther: len(s.Ways) < 2})
+		s.Diagnosis = &d
+	}
 	return s, nil
 }
 
@@ -297,6 +301,9 @@ func (a *Accounts) problem(ctx context.Context, svc *service.Service, f *flow, b
 func (f *flow) beforeProof() bool {
 	return f.Kind == FlowSignUp || f.Kind == FlowForgot || f.Kind == FlowRecover
 }
+
+// problemAppCode is the problem of an app's code where only a text's will do.
+const problemAppCode = "app_code_typed"
 
 // withoutReceipts leaves out what only a provider can tell of a message: for a contact that isn't what the flow is for, none was sent, and
 // whoever has proven nothing would learn that. That the message of a sign-up couldn't be delivered is told: such a contact is nobody's.

@@ -23,7 +23,7 @@ type Cause string
 const (
 	WrongCode      Cause = "wrong_code"      // what was typed isn't the code
 	Expired        Cause = "expired"         // its time is over
-	PhoneOff       Cause = "phone_off"       // the phone is off or out of reach, or the page was offline
+	PhoneOff       Cause = "phone_off"       // the phone is off or out of reach
 	Delayed        Cause = "delayed"         // it is on its way
 	ServiceTrouble Cause = "service_trouble" // the account is locked, or no provider takes messages
 	ContactWrong   Cause = "contact_wrong"   // the number or address can't take it
@@ -63,7 +63,6 @@ const (
 	Wait         Action = "wait"          // for Diagnosis.Wait
 	CheckPhone   Action = "check_phone"   // turn it on, leave flight mode, look for signal
 	LookAround   Action = "look_around"   // in all messages, in the spam folder, on the other device
-	Reconnect    Action = "reconnect"     // the page's own connection
 	Review       Action = "review"        // it wasn't me
 	Support      Action = "support"       // with these facts attached
 )
@@ -91,11 +90,9 @@ type Diagnosis struct {
 
 // Hints are what only a surface knows.
 type Hints struct {
-	Locked   bool // the account is locked
-	Offline  bool // the page was offline when the code was to be sent or typed
-	AppCode  bool // the code of the account's authenticator app was typed
-	TextCode bool // the code that was sent was typed where the app's belongs
-	NoOther  bool // there is no other channel and no other method
+	Locked  bool // the account is locked
+	AppCode bool // the code of the account's authenticator app was typed
+	NoOther bool // there is no other channel and no other method
 }
 
 // Details of causes. They are part of words and of the API, and stable.
@@ -103,10 +100,8 @@ const (
 	DetailLocked         = "account_locked"
 	DetailProvider       = "provider"
 	DetailConfiguration  = "configuration"
-	DetailPageOffline    = "page_offline"
 	DetailDelivery       = "delivery_code"
 	DetailApp            = "app_code"
-	DetailText           = "text_code"
 	DetailUnreachable    = "unreachable"
 	DetailBounced        = "bounced"
 	DetailLandline       = "landline"
@@ -150,12 +145,8 @@ func diagnose(f *verification.Facts, h Hints) Diagnosis {
 		return Diagnosis{Cause: ServiceTrouble, Detail: DetailLocked, Certainty: Certain, Actions: []Action{Support}}
 	case h.AppCode:
 		return Diagnosis{Cause: OtherMethod, Detail: DetailApp, Certainty: Certain, Actions: []Action{UseOther, Retype}}
-	case h.TextCode:
-		return Diagnosis{Cause: OtherMethod, Detail: DetailText, Certainty: Certain, Actions: []Action{UseOther, Retype}}
 	case f.Status != verification.Pending:
 		return ended(f)
-	case h.Offline:
-		return Diagnosis{Cause: PhoneOff, Detail: DetailPageOffline, Certainty: Certain, Actions: []Action{Reconnect, Retype}}
 	}
 	// Whoever has typed something since the latest message has a code in their hand.
 	if m := latest(f); m == nil || !f.TriedAt.Before(m.QueuedAt) {

@@ -92,7 +92,6 @@ func TestCauses(t *testing.T) {
 		"off, says the network":     {facts: pending(time.Minute, undelivered(message.Absent)), cause: diagnose.PhoneOff, certainty: diagnose.Certain, first: diagnose.CheckPhone},
 		"off, or late":              {facts: with(pending(3*time.Minute, sent()), fast), cause: diagnose.PhoneOff, certainty: diagnose.CannotTell, between: diagnose.Delayed, first: diagnose.CheckPhone},
 		"given up without a reason": {facts: pending(time.Minute, undelivered(message.TryOther)), cause: diagnose.PhoneOff, certainty: diagnose.CannotTell, between: diagnose.ContactWrong, first: diagnose.CheckPhone},
-		"the page was offline":      {facts: pending(time.Minute, sent()), hints: diagnose.Hints{Offline: true}, cause: diagnose.PhoneOff, detail: "page_offline", certainty: diagnose.Certain, first: diagnose.Reconnect},
 		"on its way":                {facts: pending(20*time.Second, sent()), cause: diagnose.Delayed, certainty: diagnose.Likely, first: diagnose.Wait},
 		"on its way, a slow net":    {facts: with(pending(100*time.Second, sent()), slow), cause: diagnose.Delayed, certainty: diagnose.Likely, first: diagnose.Wait},
 		"not handed over yet":       {facts: pending(time.Second, verification.MessageView{Status: verification.Queued}), cause: diagnose.Delayed, detail: "queued", certainty: diagnose.Certain, first: diagnose.Wait},

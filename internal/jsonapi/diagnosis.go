@@ -5,6 +5,7 @@ package jsonapi
 import (
 	"time"
 
+	"github.com/countersign/countersign/internal/account"
 	"github.com/countersign/countersign/internal/diagnose"
 	"github.com/countersign/countersign/internal/verification"
 )
@@ -17,7 +18,7 @@ type Diagnosis struct {
 	Between   []string   `json:"between,omitempty" doc:"Of cannot_tell: what it may be instead."`
 	WaitFor   int        `json:"wait_seconds,omitzero" doc:"How long what was sent may still take, or until the next message may be asked for."`
 	Usual     int        `json:"usual_seconds,omitzero" doc:"How long nine in ten messages to this network take now; absent: not known."`
-	Actions   []string   `json:"actions" doc:"What helps, the best first: retype, new_code, resend, other_channel, other_method, fix_contact, unblock, wait, check_phone, look_around, reconnect, review, support."`
+	Actions   []string   `json:"actions" doc:"What helps, the best first: retype, new_code, resend, other_channel, other_method, fix_contact, unblock, wait, check_phone, look_around, review, support."`
 	Evidence  []Evidence `json:"evidence" doc:"What it rests on."`
 }
 
@@ -55,6 +56,11 @@ func (a *API) diagnosis(c *call) error {
 	if err != nil {
 		return err
 	}
-	d := diagnose.Of(f, diagnose.Hints{})
+	var h diagnose.Hints
+	if !f.Account.IsZero() { // a flow's of an account; an application's own id finds none
+		v, err := a.Accounts.Get(c.context(), c.svc, f.Account, account.By{Role: account.Operator})
+		h.Locked = err == nil && v.State == account.Locked
+	}
+	d := diagnose.Of(f, h)
 	return write(c, 200, diagnosisOf(&d))
 }

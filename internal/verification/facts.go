@@ -16,6 +16,7 @@ import (
 type Facts struct {
 	View
 	Now     time.Time
+	Account ledger.ID       // zero: none
 	Tries   []otp.Wrong     // wrong tries, oldest first; while pending each is WrongOlder or WrongOther
 	Unclear []otp.TypedKind // what was typed that couldn't be the code, oldest first
 	TriedAt time.Time       // the latest of both; zero: nothing was typed
@@ -45,7 +46,7 @@ func (e *Engine) Facts(ctx context.Context, svc *service.Service, id ledger.ID) 
 	if err != nil {
 		return nil, err
 	}
-	f := &Facts{View: view, Now: moment(r.clock(now)), TriedAt: moment(r.TriedAt), Clear: r.Clear}
+	f := &Facts{View: view, Account: r.Account, Now: moment(r.clock(now)), TriedAt: moment(r.TriedAt), Clear: r.Clear}
 	for _, w := range r.Wrong {
 		how := otp.Wrong(w)
 		if view.Status == Pending && how != otp.WrongOlder {

@@ -109,7 +109,7 @@ func (pg *page) whatHelps(d *diagnose.Diagnosis, s *account.Step) []whyDo {
 			add(whyDo{Text: pg.T("why.do.unblock"), Link: "/review"})
 		case diagnose.Review:
 			add(whyDo{Text: pg.T("why.do.review"), Link: "/review"})
-		case diagnose.Wait, diagnose.CheckPhone, diagnose.LookAround, diagnose.Reconnect, diagnose.Support:
+		case diagnose.Wait, diagnose.CheckPhone, diagnose.LookAround, diagnose.Support:
 		}
 	}
 	return all
