@@ -47,18 +47,18 @@ func (a *API) events(c *call) error {
 		if err != nil {
 			return err
 		}
-		if len(list) > 0 || !a.pause(c.context(), until) {
+		if len(list) > 0 || !a.pause(c.context(), until, pollEvents) {
 			return write(c, 200, page(list, after))
 		}
 	}
 }
 
 // pause waits for a moment and tells whether there is still time to look again.
-func (a *API) pause(ctx context.Context, until time.Time) bool {
+func (a *API) pause(ctx context.Context, until time.Time, length time.Duration) bool {
 	if !time.Now().Before(until) {
 		return false
 	}
-	t := time.NewTimer(pollEvents)
+	t := time.NewTimer(length)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -166,6 +166,11 @@ func (a *API) inbound(c *call) error {
 	return write(c, 204, nil)
 }
 
+// overtaken is how often, and after what pauses, a receipt's message is looked for again: a fast network's word comes before we have written
+// down by what reference the gateway knows the message.
+var overtaken = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second}
+
+
 // receipt takes a gateway's word on a message. One for a message that we don't know is taken and forgotten: gateways repeat
 // what is refused.
 func (a *API) receipt(c *call) error {
@@ -182,6 +187,12 @@ func (a *API) receipt(c *call) error {
 	}
 	rec.At = a.Now()
 	ref, found, err := a.Store.FindMessage(c.context(), rec.Provider, rec.Reference)
+	for _, pause := range overtaken {
+		if err != nil || found || !a.pause(c.context(), time.Now().Add(pause), pause) {
+			break
+		}
+		ref, found, err = a.Store.FindMessage(c.context(), rec.Provider, rec.Reference)
+	}
 	if err != nil {
 		return err
 	}
