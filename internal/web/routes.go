@@ -32,7 +32,11 @@ func (p *Pages) routes() []route {
 		{"GET /static/{hash}/{name}", anybody, (*Pages).static},
 		{"GET /brand/{colours}", anybody, (*Pages).colours},
 		{"GET /logo", anybody, (*Pages).logo},
+		{"GET /call", anybody, (*Pages).call},
+		{"GET /call/live", anybody, (*Pages).callLive},
 
+		{"POST /call/prove", session, (*Pages).doProveCall},
+		{"POST /call/wrong", session, (*Pages).doWrongCall},
 		{"GET /security", session, (*Pages).security},
 		{"POST /signout", session, (*Pages).doSignOut},
 		{"GET /security/two-step", session, (*Pages).twoStep},
