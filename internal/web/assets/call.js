@@ -2,7 +2,7 @@
 "use strict";
 
 {
-  const box = document.getElementById("call"), stale = document.getElementById("stale");
+  const box = document.getElementById("call"), stale = document.getElementById("unsure");
   const silence = 25000, pause = 5000, most = 5; // milliseconds; and how often it begins anew by itself
   let source, timer, failed = 0;
   const lost = () => {
