@@ -3,7 +3,10 @@
 package account_test
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -414,4 +417,45 @@ func TestWhatIsSaidOfACall(t *testing.T) {
 	_, err = w.accounts.CallState(t.Context(), w.svc, op.id(), sue)
 	refused(t, err, "staff_account")
 	w.announce(op.id(), olga)
+}
+
+// The database's files hold nothing of a call that reads, and its words go when their time is over.
+// Keeps: S13, S25
+func TestNothingOfACallIsReadable(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	w := newWorld(t, "sqlite:"+filepath.Join(folder, "account.db"), nil)
+	b := w.signUp(ann)
+	said := w.announce(b.id(), sue)
+	b.looks()
+	files, err := filepath.Glob(filepath.Join(folder, "*"))
+	must(t, err)
+	var all []byte
+	for _, name := range files {
+		content, err := os.ReadFile(name)
+		must(t, err)
+		all = append(all, content...)
+	}
+	if !bytes.Contains(all, []byte("acme.example")) {
+		t.Fatal("what is in the clear isn't found")
+	}
+	words := said.Phrase.Reveal()
+	for _, text := range []string{words, strings.ReplaceAll(words, " ", ""), parcel.Reason, sue.Name} {
+		if bytes.Contains(all, []byte(text)) {
+			t.Errorf("%q is readable", text)
+		}
+	}
+	sweep := func() int {
+		last := ledger.ID(bytes.Repeat([]byte{0xff}, 16))
+		_, n, err := w.store.Sweep(t.Context(), ledger.KindPhrase, ledger.ID{}, last, func(v ledger.Value) bool { return account.Stale(v, w.ledger.Now(), 0) }, decode)
+		must(t, err)
+		return n
+	}
+	if n := sweep(); n != 0 {
+		t.Fatalf("%d phrases of open calls were removed", n)
+	}
+	w.pass(4 * time.Minute)
+	if n := sweep(); n != 1 {
+		t.Fatalf("%d phrases were removed", n)
+	}
 }
