@@ -42,7 +42,7 @@ func TestCallCheck(t *testing.T) {
 	call, err := api.Announce(ctx, ann.ID, "Sue", "your order 1182")
 	must(t, err)
 	p.until("document.querySelector('.phrase')")
-	p.sees("Someone from Demo is calling you", "Sue is calling. It's about: your order 1182", call.Phrase, "They will never ask for a code, a password, money, or to see your screen.")
+	p.sees("Someone from Demo is calling you", "Sue", "It's about:", "your order 1182", call.Phrase, "They will never ask for a code, a password, money, or to see your screen.")
 	p.until("window.same && document.title.startsWith('Someone from Demo is calling you')")
 	must(t, chromedp.Do(p.ctx, chromedp.EmulateViewport(360, 740))) // pictures of it are taken at other sizes
 	if wide, err := chromedp.Run(p.ctx, chromedp.Evaluate[int64]("document.documentElement.scrollWidth")); err != nil || wide > 360 {

@@ -80,6 +80,9 @@ func (pg *page) Tel(number string) template.URL {
 	}, number))
 }
 
+// Isolated keeps text in one direction from mixing with a sentence in the other (Unicode UAX #9, first strong isolate).
+func (*page) Isolated(text string) string { return "\u2068" + text + "\u2069" }
+
 // Place is a device of a call in words.
 func (pg *page) Place(o account.Opening) string {
 	return strings.Trim(o.Device+", "+o.Place, ", ")
