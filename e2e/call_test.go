@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -89,8 +90,8 @@ func TestCallCheck(t *testing.T) {
 	p.sees("This page can't reach us")
 }
 
-// Without JavaScript the page answers when it is opened, and loads itself anew.
-// Keeps: E.2
+// Without JavaScript the page answers when it is opened, and loads itself anew. A second browser warns both.
+// Keeps: E.2, S25
 func TestCallCheckWithoutJavaScript(t *testing.T) {
 	t.Parallel()
 	p := newPlain(t, "en")
@@ -108,6 +109,15 @@ func TestCallCheckWithoutJavaScript(t *testing.T) {
 	call, err := api.Announce(ctx, ann.ID, "Sue <b>", "your order 1182")
 	must(t, err)
 	p.open("/call").says("Someone from Demo is calling you", call.Phrase, "Sue &lt;b&gt;")
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	thief := &plain{T: t, key: p.key, url: p.url, client: &http.Client{Jar: jar}, lang: "en"} // has the password, and nothing else is asked for
+	thief.post("/signin", "contact", "ann@mail.example", "password", "kelp roof lantern river")
+	thief.open("/call").says(call.Phrase, "The words were also shown on another device", "press the button")
+	p.open("/call").says(call.Phrase, "The words were also shown on another device")
+	if seen, err := api.AnnouncedCall(ctx, ann.ID); err != nil || len(seen.Shown) != 2 {
+		t.Fatalf("the agent sees %+v, %v", seen, err)
+	}
 	id := p.find(`name="call" value="([^"]+)"`)
 	p.post("/call/wrong", "call", "l0").says(call.Phrase) // a page that showed another call ends nothing
 	p.post("/call/wrong", "call", id).says("Nobody from Demo is calling you", "wasn't right")
