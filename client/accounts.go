@@ -97,7 +97,7 @@ type Entry struct {
 	ID       uint32    `json:"id"`
 	At       time.Time `json:"at"`
 	Kind     string    `json:"kind"`
-	Type     string    `json:"type"` // of an application's event
+	Type     string    `json:"type"` // of an application's event; of a call: who announced it, or ended it
 	What     string    `json:"what"`
 	Device   string    `json:"device"`
 	Place    string    `json:"place"`

@@ -27,7 +27,7 @@ import (
 type person struct {
 	*testing.T
 	ctx      context.Context
-	url      string
+	url, key string
 	offset   *atomic.Int64 // of the server's clock
 	number   int           // of screenshots
 	seen     map[string]bool
@@ -37,7 +37,8 @@ type person struct {
 func newPerson(t *testing.T, database string) *person {
 	t.Helper()
 	p := &person{T: t, offset: &atomic.Int64{}, seen: map[string]bool{}}
-	at, _ := startAt(t, database, func() time.Duration { return time.Duration(p.offset.Load()) })
+	at, key := startAt(t, database, func() time.Duration { return time.Duration(p.offset.Load()) })
+	p.key = key
 	p.url = strings.Replace(at, "127.0.0.1", "localhost", 1)
 	tab := peers.Browser(t)
 	must(t, chromedp.Do(tab, chromedp.EmulateViewport(1280, 800))) // the first call starts the browser and must have no time limit

@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
+	"github.com/countersign/countersign/client"
 	"github.com/countersign/countersign/internal/locale"
 )
 
@@ -192,10 +193,15 @@ func TestLooksInEveryLanguage(t *testing.T) {
 	t.Parallel()
 	p := newPerson(t, "sqlite:"+filepath.Join(t.TempDir(), "e2e.db"))
 	p.signUp()
+	api := client.New(p.url, p.key)
+	own, err := api.FindAccount(t.Context(), annMail)
+	must(t, err)
+	_, err = api.Announce(t.Context(), own.ID, "Sue", "your order 1182")
+	must(t, err)
 	for _, l := range locale.All()[1:] {
 		p.run("document.querySelector('#language').value = " + quote(l.Tag))
 		p.press("footer form button")
-		for _, path := range []string{"/security", "/security/two-step"} {
+		for _, path := range []string{"/security", "/security/two-step", "/call"} {
 			p.open(path)
 			p.until("document.documentElement.lang === " + quote(l.Tag) + " && document.dir === " + quote(l.Dir))
 			p.sees()

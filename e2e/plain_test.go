@@ -22,6 +22,7 @@ import (
 type plain struct {
 	*testing.T
 	url    string
+	key    string // of the API
 	client *http.Client
 	lang   string
 	last   string // the page that it shows
@@ -30,10 +31,10 @@ type plain struct {
 
 func newPlain(t *testing.T, lang string) *plain {
 	t.Helper()
-	url, _ := start(t, "sqlite:"+filepath.Join(t.TempDir(), "e2e.db"))
+	url, key := start(t, "sqlite:"+filepath.Join(t.TempDir(), "e2e.db"))
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	return &plain{T: t, url: strings.Replace(url, "127.0.0.1", "localhost", 1), client: &http.Client{Jar: jar}, lang: lang}
+	return &plain{T: t, key: key, url: strings.Replace(url, "127.0.0.1", "localhost", 1), client: &http.Client{Jar: jar}, lang: lang}
 }
 
 func (p *plain) do(method, path string, form neturl.Values, headers ...string) *plain {

@@ -69,11 +69,12 @@ type Options struct {
 // Accounts are the accounts of all services. All methods may be called concurrently, on any number of nodes.
 type Accounts struct {
 	Options
-	turns turns
+	turns  turns
+	phrase func() string // draws the words of a call
 }
 
 // New returns the accounts.
-func New(opt Options) *Accounts { return &Accounts{Options: opt} }
+func New(opt Options) *Accounts { return &Accounts{Options: opt, phrase: newPhrase} }
 
 // Visitor is who asks, as a surface saw it. What it holds is stored sealed and told to the account's owner.
 type Visitor struct {
@@ -253,6 +254,9 @@ func (d *decision) tidy() {
 	}
 	if b.Frozen <= d.at {
 		b.Frozen = 0
+	}
+	if b.Call.stage(d.at) == CallNone {
+		b.Call = nil
 	}
 	d.page()
 }

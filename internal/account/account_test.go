@@ -91,6 +91,7 @@ func (p *post) count() int {
 type world struct {
 	testing.TB
 	store    *store.Store
+	registry *service.Registry
 	ledger   *counting
 	engine   *verification.Engine
 	accounts *account.Accounts
@@ -150,6 +151,7 @@ func newWorld(t testing.TB, url string, policy func(*service.Policy)) *world {
 	must(t, w.store.Migrate(t.Context()))
 	reg, err := service.NewRegistry(t.Context(), w.store, master)
 	must(t, err)
+	w.registry = reg
 	p := service.DefaultPolicy()
 	p.CallerGuesses, p.CallerSends = service.Limit{Hour: 100_000, Day: 100_000}, service.Limit{Hour: 100_000, Day: 100_000}
 	p.ContactSends = service.Limit{Hour: 100, Day: 100}

@@ -57,6 +57,10 @@ const (
 	ActReviewEnded
 	ActContactBlocked // no codes to it, by its owner's wish
 	ActContactUnblocked
+	ActCallAnnounced
+	ActCallShown   // its words, on a device
+	ActCallRefused // by the person who was called
+	ActCallEnded   // by who announced it
 )
 
 var actNames = [...]string{
@@ -65,6 +69,7 @@ var actNames = [...]string{
 	"contact_added", "contact_removed", "contact_confirmed", "contact_bounced", "undo_begun", "undone", "recovery_started", "recovery_stopped",
 	"recovery_done", "locked", "unlocked", "looked_at", "closed", "application", "not_me", "imported",
 	"disowned", "review_begun", "review_ended", "contact_blocked", "contact_unblocked",
+	"call_announced", "call_shown", "call_refused", "call_ended",
 }
 
 // String is the act as the API says it.
@@ -77,7 +82,8 @@ func (k Act) String() string {
 
 // ownDoing tells whether the owner may say that it wasn't they.
 func (k Act) ownDoing() bool {
-	return !slices.Contains([]Act{ActLocked, ActUnlocked, ActLookedAt, ActClosed, ActNotMe, ActImported, ActContactBounced, ActRecoveryStopped}, k)
+	return !slices.Contains([]Act{ActLocked, ActUnlocked, ActLookedAt, ActClosed, ActNotMe, ActImported, ActContactBounced, ActRecoveryStopped,
+		ActCallAnnounced, ActCallEnded}, k)
 }
 
 // actBase is where the kinds of accounts begin among the kinds of the log.
@@ -114,7 +120,7 @@ type entry struct {
 	Device string `cbor:"5,keyasint,omitempty"`
 	Place  string `cbor:"6,keyasint,omitempty"`
 	IP     string `cbor:"7,keyasint,omitempty"`
-	Type   string `cbor:"8,keyasint,omitempty"` // of an application's
+	Type   string `cbor:"8,keyasint,omitempty"` // of an application's; of a call: who announced it, or ended it
 	NotMe  int64  `cbor:"9,keyasint,omitempty"`
 }
 
@@ -127,7 +133,7 @@ type Entry struct {
 	Device   string // in words
 	Place    string // likewise
 	IP       string
-	Type     string // of an application's: order, payment, ...
+	Type     string // of an application's: order, payment, ...; of a call: who announced it, or ended it
 	NotMe    bool   // its owner said that it wasn't they
 	CanNotMe bool
 }

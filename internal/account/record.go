@@ -111,6 +111,10 @@ type body struct {
 	Forgotten bool          `cbor:"27,keyasint,omitempty"` // closed, and nothing is left
 	Told      []told        `cbor:"26,keyasint,omitempty"` // when notices were written last
 	Review    *review       `cbor:"28,keyasint,omitempty"` // of codes that nobody here asked for
+	Call      *call         `cbor:"30,keyasint,omitempty"` // the latest that was announced
+	// When calls were announced to it, and, in a row that only counts, how many somebody announced.
+	Calls  verification.Spending `cbor:"31,keyasint,omitempty"`
+	Called called                `cbor:"32,keyasint,omitempty"`
 }
 
 type passwordOf struct {
@@ -261,6 +265,8 @@ func DecodeRow(kind ledger.Kind, record []byte) (ledger.Value, error) {
 		v = new(Row)
 	case ledger.KindActivity:
 		v = new(Page)
+	case ledger.KindPhrase:
+		v = new(Phrase)
 	default:
 		return nil, fmt.Errorf("rows of kind %d belong to somebody else", kind)
 	}
@@ -279,6 +285,8 @@ func Stale(v ledger.Value, now time.Time, keep time.Duration) bool {
 		return !r.Kept && now.UnixMilli() > r.UpdatedAt+2*day
 	case *Page:
 		return now.UnixMilli() > r.At+keep.Milliseconds()
+	case *Phrase:
+		return now.UnixMilli() > r.Until
 	}
 	return false
 }

@@ -62,6 +62,8 @@ func accountRoutes() []route {
 		{"DELETE", "/v1/session/contacts/{id}", byPerson, verify, "Remove a contact", ByBody{}, nil, 204, (*API).removeMethod},
 		{"DELETE", "/v1/session/devices/{id}", byPerson, verify, "Forget a device; all: every other", ByBody{}, nil, 204, (*API).revokeDevice},
 		{"POST", "/v1/session/recovery/stop", byPerson, verify, "Stop a recovery of the account", ByBody{}, nil, 204, (*API).stopOwn},
+		{"POST", "/v1/session/call", byPerson, verify, "Whether somebody from the service calls the person now: who, why, and the words that the caller has to say first", ByBody{}, Call{}, 200, (*API).ownCall},
+		{"DELETE", "/v1/session/call", byPerson, verify, "That call isn't right: it ends, and who announced it sees that", ByBody{}, nil, 204, (*API).refuseCall},
 		{"GET", "/v1/session/export", byPerson, verify, "Everything that is kept of the person", nil, Export{}, 200, (*API).export},
 		{"POST", "/v1/session/close", byPerson, verify, "Close the account; it can be undone for 72 hours", ByBody{}, nil, 204, (*API).closeOwn},
 
@@ -74,6 +76,9 @@ func accountRoutes() []route {
 		{"POST", "/v1/accounts/{id}/close", byKey, own, "Close and forget, at once", nil, nil, 204, (*API).closeFor},
 		{"GET", "/v1/accounts/{id}/activity", byKey, look, "An account's activity", nil, Activity{}, 200, (*API).activityOf},
 		{"POST", "/v1/accounts/{id}/activity", byKey, own, "Add an event of yours: an order, a payment, a new address", AppendBody{}, Appended{}, 201, (*API).appendActivity},
+		{"POST", "/v1/accounts/{id}/call", byKey, look, "Announce a call before you dial; its owner sees it for three minutes", CallBody{}, Call{}, 201, (*API).announce},
+		{"GET", "/v1/accounts/{id}/call", byKey, look, "The call that was announced: whether its words were shown, and how it ended", nil, Call{}, 200, (*API).callState},
+		{"DELETE", "/v1/accounts/{id}/call", byKey, look, "End the call that was announced", nil, nil, 204, (*API).endCall},
 
 		{"GET", "/v1/staff", byKey, manage, "Who works for the service", nil, StaffList{}, 200, (*API).staff},
 		{"POST", "/v1/staff", byKey, manage, "Invite somebody: they set their password by forgot, then a second step", StaffBody{}, Staff{}, 201, (*API).invite},
@@ -91,6 +96,9 @@ func supportRoutes() []route {
 		{"POST", "/v1/support/accounts/{id}/unlock", byStaff, nil, "Unlock", nil, nil, 204, (*API).staffUnlock},
 		{"POST", "/v1/support/accounts/{id}/recovery", byStaff, nil, "Start a recovery: a week, and a second agent has to approve it", nil, nil, 204, (*API).startRecovery},
 		{"POST", "/v1/support/accounts/{id}/recovery/approve", byStaff, nil, "Approve a recovery that agents decide; two of them have to", nil, nil, 204, (*API).approveRecovery},
+		{"POST", "/v1/support/accounts/{id}/call", byStaff, nil, "Announce a call before you dial; its owner sees it for three minutes", CallBody{}, Call{}, 201, (*API).staffAnnounce},
+		{"GET", "/v1/support/accounts/{id}/call", byStaff, nil, "The call that you announced: whether its words were shown, and how it ended", nil, Call{}, 200, (*API).staffCallState},
+		{"DELETE", "/v1/support/accounts/{id}/call", byStaff, nil, "End the call that you announced", nil, nil, 204, (*API).staffEndCall},
 		{"GET", "/v1/support/staff", byStaff, nil, "Who works for the service; for operators", nil, StaffList{}, 200, (*API).staffStaff},
 		{"POST", "/v1/support/staff", byStaff, nil, "Invite somebody; for operators", StaffBody{}, Staff{}, 201, (*API).staffInvite},
 		{"DELETE", "/v1/support/staff/{id}", byStaff, nil, "Remove somebody from the staff; for operators, and nobody removes themselves", nil, nil, 204, (*API).staffDismiss},

@@ -226,7 +226,7 @@ type Entry struct {
 	ID       uint32    `json:"id"`
 	At       time.Time `json:"at"`
 	Kind     string    `json:"kind" doc:"sign_in, sign_in_failed, second_step_failed, password_changed, looked_at, application, ...; the events feed has them as account.KIND."`
-	Type     string    `json:"type,omitempty" doc:"Of an application's event."`
+	Type     string    `json:"type,omitempty" doc:"Of an application's event; of a call: who announced it, or ended it."`
 	What     string    `json:"what,omitempty"`
 	Device   string    `json:"device,omitempty"`
 	Place    string    `json:"place,omitempty"`
@@ -276,8 +276,36 @@ type PasswordBody struct {
 
 // ByBody says who asks, for what needs nothing else.
 type ByBody struct {
-	ID      string  `json:"id,omitempty" doc:"Of sign-out: a session, or others; left out: this one."`
+	ID      string  `json:"id,omitempty" doc:"Of sign-out: a session, or others; left out: this one. Of a call that isn't right: the one that was shown."`
 	Visitor Visitor `json:"visitor,omitzero"`
+}
+
+// CallBody announces a call.
+type CallBody struct {
+	Caller string `json:"caller" doc:"Who calls, as they will say it: at most 60 characters."`
+	Reason string `json:"reason" doc:"Why, as the person reads it: at most 120 characters, no link."`
+}
+
+// Call is a call that was announced, as one side sees it.
+type Call struct {
+	ID       string     `json:"id,omitempty"`
+	State    string     `json:"state" doc:"none: nobody calls; open; and for an hour how it ended." enum:"none,open,expired,ended,refused"`
+	Prove    bool       `json:"prove,omitzero" doc:"There is a call, and the person has to step up, or ask from a device that they trust, before more of it is told."`
+	Caller   string     `json:"caller,omitempty"`
+	Reason   string     `json:"reason,omitempty"`
+	Phrase   string     `json:"phrase,omitempty" doc:"Three English words that the caller has to say first; only for who announced it and for the person, while it is open."`
+	At       time.Time  `json:"at,omitzero"`
+	Until    time.Time  `json:"until,omitzero"`
+	EndedAt  time.Time  `json:"ended_at,omitzero"`
+	Openings []CallShow `json:"shown" doc:"On which devices the words were shown. More than one is a warning: show it."`
+}
+
+// CallShow is a device on which the words of a call were shown.
+type CallShow struct {
+	Device  string    `json:"device,omitempty" doc:"In words."`
+	Place   string    `json:"place,omitempty"`
+	At      time.Time `json:"at"`
+	Current bool      `json:"current,omitzero" doc:"The one that asks."`
 }
 
 // RecoveryCodes are shown once.

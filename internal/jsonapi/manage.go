@@ -170,7 +170,6 @@ func (a *API) inbound(c *call) error {
 // down by what reference the gateway knows the message.
 var overtaken = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second}
 
-
 // receipt takes a gateway's word on a message. One for a message that we don't know is taken and forgotten: gateways repeat
 // what is refused.
 func (a *API) receipt(c *call) error {

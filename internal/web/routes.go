@@ -2,8 +2,13 @@
 
 package web
 
+import "slices"
+
 // routes is every page: GET shows and changes nothing, POST acts.
-func (p *Pages) routes() []route {
+func (p *Pages) routes() []route { return slices.Concat(publicRoutes(), centreRoutes(), restRoutes()) }
+
+// publicRoutes are for everybody; some show more to who is signed in.
+func publicRoutes() []route {
 	return []route{
 		{"GET /signin", anybody, (*Pages).signIn},
 		{"POST /signin", anybody, (*Pages).doSignIn},
@@ -45,7 +50,17 @@ func (p *Pages) routes() []route {
 		{"GET /static/{hash}/{name}", anybody, (*Pages).static},
 		{"GET /brand/{colours}", anybody, (*Pages).colours},
 		{"GET /logo", anybody, (*Pages).logo},
+		{"GET /call", anybody, (*Pages).call},
+		{"GET /call/live", anybody, (*Pages).callLive},
 
+		{"POST /call/prove", session, (*Pages).doProveCall},
+		{"POST /call/wrong", session, (*Pages).doWrongCall},
+	}
+}
+
+// centreRoutes are the security centre's.
+func centreRoutes() []route {
+	return []route{
 		{"GET /security", session, (*Pages).security},
 		{"POST /signout", session, (*Pages).doSignOut},
 		{"GET /security/two-step", session, (*Pages).twoStep},
@@ -77,6 +92,11 @@ func (p *Pages) routes() []route {
 		{"GET /security/data/download", session, (*Pages).download},
 		{"GET /security/close", session, (*Pages).closing},
 		{"POST /security/close", session, (*Pages).doClose},
+	}
+}
+
+func restRoutes() []route {
+	return []route{
 		{"GET /{$}", anybody, func(_ *Pages, v *visit) error { return see(v, "/security") }},
 		{"GET /", anybody, func(*Pages, *visit) error { return errGone }},
 	}

@@ -27,7 +27,7 @@ import (
 //go:embed assets templates catalog
 var files embed.FS
 
-// Options of New. All are needed but Aside, Proxies and Help.
+// Options of New. All are needed but Aside, Done, Proxies and Help.
 type Options struct {
 	Accounts *account.Accounts
 	ByHost   func(host string) (*service.Service, bool) // the service whose pages are at a host name
@@ -35,9 +35,10 @@ type Options struct {
 	Region   string // of numbers that come without a country
 	Now      func() time.Time
 	Log      *slog.Logger
-	Secure   bool           // the pages are served over TLS: cookies are __Host- ones
-	Proxies  []netip.Prefix // whose X-Forwarded-For is believed
-	Help     string         // folder with the operator's help topics; empty: none
+	Secure   bool            // the pages are served over TLS: cookies are __Host- ones
+	Proxies  []netip.Prefix  // whose X-Forwarded-For is believed
+	Done     <-chan struct{} // closed when the server stops: ends what streams; nil: it never does
+	Help     string          // folder with the operator's help topics; empty: none
 	// Aside is shown beside every page, with a script of its own: the inbox of `dev`. Nil: nothing.
 	Aside func() (content template.HTML, script, style string)
 }
@@ -52,6 +53,7 @@ type Pages struct {
 	shows     map[string]bool  // the paths of pages that can be gone back to
 	guard     *http.CrossOriginProtection
 	mux       *httpx.Mux
+	live      streams // of the page of calls
 }
 
 // New reads templates, words, help and assets; the error says what is wrong with one.
