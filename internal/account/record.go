@@ -110,6 +110,7 @@ type body struct {
 	Reference string        `cbor:"25,keyasint,omitempty"` // the application's own id of this person
 	Forgotten bool          `cbor:"27,keyasint,omitempty"` // closed, and nothing is left
 	Told      []told        `cbor:"26,keyasint,omitempty"` // when notices were written last
+	Mailed    []mailed      `cbor:"28,keyasint,omitempty"` // notices that may come back, oldest first
 }
 
 type passwordOf struct {
