@@ -63,7 +63,7 @@ type App struct {
 	server      *http.Server
 	listener    net.Listener
 	bounces     *bounce.Listener // nil: this node takes none
-	saved       atomic.Int64 // how many batches had run when the time was last written down
+	saved       atomic.Int64     // how many batches had run when the time was last written down
 	jobs        sync.WaitGroup
 	background  context.Context
 	endJobs     context.CancelFunc
