@@ -211,7 +211,7 @@ func (a *Accounts) Receive(ctx context.Context, ref message.Ref, rec message.Rec
 
 // unmail takes back that a notice was sent. The bounce of one may overtake our own note that it was.
 func (d *decision) unmail(number int) (mailed, bool) {
-	if i := slices.IndexFunc(d.b.Mailed, func(m mailed) bool { return int(m.ID) == number }); i >= 0 {
+	if i := slices.IndexFunc(d.b.Mailed, func(m mailed) bool { return int(m.ID) == number && m.At+mailedLife > d.at }); i >= 0 {
 		m := d.b.Mailed[i]
 		d.b.Mailed = slices.Delete(d.b.Mailed, i, i+1)
 		return m, true

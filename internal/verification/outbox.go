@@ -135,7 +135,11 @@ func (m *Message) receipt(rec message.Receipt, begun int64) {
 	found := false
 	for i := range m.Attempts {
 		a := &m.Attempts[i]
-		if a.Provider != rec.Provider || rec.Reference != a.Reference && (rec.Reference != "" || a.Outcome != message.Accepted) {
+		meant := a.Reference == rec.Reference
+		if rec.Reference == "" {
+			meant = a.Outcome == message.Accepted
+		}
+		if !meant || a.Provider != rec.Provider {
 			continue
 		}
 		found = true

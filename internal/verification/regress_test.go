@@ -264,3 +264,41 @@ func TestAReceiptThatOvertakesTheReport(t *testing.T) {
 		t.Fatalf("the message: %+v", m)
 	}
 }
+
+// A bounce names the message and no attempt: the cause goes to the attempt that its provider accepted, also when it overtakes our own note of
+// the sending, and nothing is noted twice.
+func TestTheCauseOfABounceIsKept(t *testing.T) {
+	rec := message.Receipt{Provider: "smtp", Outcome: message.Unreachable, Code: "550 5.1.1"}
+	began := time.Now()
+	attempts := []message.Attempt{
+		{Provider: "other", Outcome: message.TryLater, StartedAt: began, EndedAt: began},
+		{Provider: "smtp", Reference: "r1", Outcome: message.Accepted, StartedAt: began, EndedAt: began},
+	}
+	for name, early := range map[string]bool{"after our note": false, "before our note": true} {
+		t.Run(name, func(t *testing.T) {
+			w := onSQLite(t, nil)
+			b := w.begin(nil)
+			ref := w.phone.last(t).Ref
+			must(t, w.engine.Report(t.Context(), message.Report{Ref: ref, RetryIn: time.Second, Attempts: []message.Attempt{{Provider: "smtp", Code: "451", Outcome: message.TryLater, StartedAt: began, EndedAt: began}}}))
+			report := message.Report{Ref: ref, Sent: true, Attempts: attempts}
+			if early {
+				must(t, w.engine.Receive(t.Context(), ref, rec))
+			}
+			for range 2 {
+				must(t, w.engine.Report(t.Context(), report))
+			}
+			for range 2 {
+				must(t, w.engine.Receive(t.Context(), ref, rec))
+			}
+			v, err := w.engine.Status(t.Context(), w.svc, b.ID)
+			must(t, err)
+			m := v.Messages[0]
+			if m.Status != verification.Undelivered || m.ReceiptAt.IsZero() || m.SentAt.IsZero() || len(m.Attempts) != 3 {
+				t.Fatalf("%+v", m)
+			}
+			if a := m.Attempts[2]; a.Outcome != message.Unreachable || a.Code != "550 5.1.1" || a.Reference != "r1" || a.StartedAt == 0 || m.Attempts[0].Code != "451" || m.Attempts[1].Provider != "other" {
+				t.Fatalf("%+v", m.Attempts)
+			}
+		})
+	}
+}
