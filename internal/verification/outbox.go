@@ -118,7 +118,7 @@ func (e *Engine) Receive(ctx context.Context, ref message.Ref, rec message.Recei
 		r.UpdatedAt = at
 		tx.Put(key, r)
 		tx.Event(event(kind, key, r, ref.Number, at))
-		if !rec.Delivered && hopeless(rec.Outcome) {
+		if !rec.Delivered && hopeless(rec.Outcome) && r.Status != Approved { // who brought the code has the contact
 			bounced = r
 		}
 		return nil

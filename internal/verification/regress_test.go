@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
@@ -298,6 +299,34 @@ func TestTheCauseOfABounceIsKept(t *testing.T) {
 			}
 			if a := m.Attempts[2]; a.Outcome != message.Unreachable || a.Code != "550 5.1.1" || a.Reference != "r1" || a.StartedAt == 0 || m.Attempts[0].Code != "451" || m.Attempts[1].Provider != "other" {
 				t.Fatalf("%+v", m.Attempts)
+			}
+		})
+	}
+}
+
+// A bounce marks the contact of an account, but not when somebody has brought the code: then the contact works, whatever a server or a forger says.
+// Keeps: F.2
+func TestABounceAfterTheCode(t *testing.T) {
+	for name, approve := range map[string]bool{"before the code": false, "after the code": true} {
+		t.Run(name, func(t *testing.T) {
+			w := onSQLite(t, nil)
+			marked := 0
+			w.engine.OnBounce(func(_ context.Context, _ *service.Service, id ledger.ID, to contact.Contact) {
+				if id == (ledger.ID{7}) && to.Reveal() == "ann@mail.example" {
+					marked++
+				}
+			})
+			b := w.begin(func(r *verification.BeginRequest) { r.Account, r.Contact = ledger.ID{7}, w.to("ann@mail.example") })
+			o := w.phone.last(t)
+			must(t, w.engine.Report(t.Context(), message.Report{Ref: o.Ref, Sent: true, Attempts: []message.Attempt{{Provider: "smtp", Outcome: message.Accepted, StartedAt: time.Now()}}}))
+			if approve && w.check(b.ID, o.Code.Reveal()).Result != verification.Granted {
+				t.Fatal("the code is refused")
+			}
+			for range 2 {
+				must(t, w.engine.Receive(t.Context(), o.Ref, message.Receipt{Provider: "smtp", Outcome: message.Unreachable}))
+			}
+			if want := map[bool]int{false: 1, true: 0}[approve]; marked != want {
+				t.Errorf("marked %d times, want %d", marked, want)
 			}
 		})
 	}

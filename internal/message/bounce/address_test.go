@@ -83,7 +83,9 @@ func TestReturnAddresses(t *testing.T) {
 		local, _, _ := strings.Cut(address, "@")
 		at := rapid.IntRange(0, len(local)-1).Draw(rt, "at")
 		changed := local[:at] + rapid.SampledFrom(strings.Split("abcdefghijklmnopqrstuvwxyz234567+", "")).Draw(rt, "letter") + local[at+1:]
-		for _, text := range []string{changed + "@" + domain, local, local + "@", local + "@acme.example", local + "@x." + domain, local[:len(local)-1] + "@" + domain, "x" + address} {
+		for _, text := range []string{
+			changed + "@" + domain, local, local + "@", local + "@acme.example", local + "@x." + domain, local[:len(local)-1] + "@" + domain, "x" + address,
+		} {
 			if got, ok := bounce.ParseAddress(all, domain, text); ok && text != address {
 				rt.Fatalf("%q names %+v", text, got)
 			}
@@ -141,7 +143,8 @@ func FuzzParseAddress(f *testing.F) {
 	f.Add("b+@" + domain)
 	f.Add(strings.Repeat("b+", 5000) + "@" + domain)
 	f.Fuzz(func(t *testing.T, text string) {
-		if ref, ok := bounce.ParseAddress(all, domain, text); ok && !strings.EqualFold(strings.TrimSuffix(text, "."), bounce.Address(all[ref.Row.Service], ref, domain)) {
+		ref, ok := bounce.ParseAddress(all, domain, text)
+		if ok && !strings.EqualFold(strings.TrimSuffix(text, "."), bounce.Address(all[ref.Row.Service], ref, domain)) {
 			t.Fatalf("%q names %+v", text, ref)
 		}
 	})

@@ -72,7 +72,8 @@ func Listen(address string, opt Options) (*Listener, error) {
 	}
 	socket, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "cannot_listen", fmt.Sprintf("The address %s can't be listened on for bounces: %v", address, err)).WithField("bounce-listen")
+		what := fmt.Sprintf("The address %s can't be listened on for bounces: %v", address, err)
+		return nil, fault.New(fault.Invalid, "cannot_listen", what).WithField("bounce-listen")
 	}
 	l.socket = netutil.LimitListener(brief{socket}, maxConns)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -124,19 +125,23 @@ func (l *Listener) receive(ref message.Ref, raw []byte) error {
 
 // The replies (RFC 5321 4.2.3, RFC 3463).
 var (
-	errNobody     = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such address. Only delivery reports for our own mails are taken here."}
-	errStrangers  = &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 7, 0}, Message: "Too many unknown addresses."}
-	errNotDurable = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "The report can't be written down now. Bring it again."}
-	errStopping   = &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 3, 2}, Message: "This server is stopping. Bring it again."}
+	errNobody     = refusal(550, smtp.EnhancedCode{5, 1, 1}, "No such address. Only delivery reports for our own mails are taken here.")
+	errStrangers  = refusal(421, smtp.EnhancedCode{4, 7, 0}, "Too many unknown addresses.")
+	errNotDurable = refusal(451, smtp.EnhancedCode{4, 3, 0}, "The report can't be written down now. Bring it again.")
+	errStopping   = refusal(421, smtp.EnhancedCode{4, 3, 2}, "This server is stopping. Bring it again.")
 )
+
+func refusal(code int, status smtp.EnhancedCode, words string) *smtp.SMTPError {
+	return &smtp.SMTPError{Code: code, EnhancedCode: status, Message: words}
+}
 
 // reply is what the other server is told of a mail that can't be read.
 func reply(err error) *smtp.SMTPError {
 	f := fault.As(err)
 	if f.Kind == fault.TooLarge {
-		return &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: f.Message}
+		return refusal(552, smtp.EnhancedCode{5, 3, 4}, f.Message)
 	}
-	return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: f.Message}
+	return refusal(554, smtp.EnhancedCode{5, 6, 0}, f.Message)
 }
 
 // session is one connection, after its greeting.

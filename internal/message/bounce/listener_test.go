@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/smtp"
 	"net/textproto"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -131,7 +132,7 @@ func TestABounceIsTaken(t *testing.T) {
 	send(sample(t, "blocked"), 250)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.taken) != 2 || p.taken[0].Code() != "550 5.1.1" || p.taken[1].Outcome != message.Blocked || p.refs[0] != verificationRef || p.refs[1] != verificationRef {
+	if len(p.taken) != 2 || p.taken[0].Code() != "550 5.1.1" || p.taken[1].Outcome != message.Blocked || p.refs[0] != verificationRef || p.refs[1] != p.refs[0] {
 		t.Fatalf("%+v for %+v", p.taken, p.refs)
 	}
 }
@@ -178,12 +179,15 @@ func TestAStopLosesNothing(t *testing.T) {
 	all := newServices(t)
 	began, goOn := make(chan struct{}), make(chan struct{})
 	written := false
-	l, err := bounce.Listen("127.0.0.1:0", bounce.Options{Domain: domain, Services: all, Log: slog.New(slog.DiscardHandler), Receive: func(context.Context, message.Ref, bounce.Bounce) error {
-		close(began)
-		<-goOn
-		written = true
-		return nil
-	}})
+	l, err := bounce.Listen("127.0.0.1:0", bounce.Options{
+		Domain: domain, Services: all, Log: slog.New(slog.DiscardHandler),
+		Receive: func(context.Context, message.Ref, bounce.Bounce) error {
+			close(began)
+			<-goOn
+			written = true
+			return nil
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +230,9 @@ func TestListenFaults(t *testing.T) {
 	if ok, _ := p.dial(t).Extension("STARTTLS"); ok {
 		t.Error("STARTTLS without a certificate")
 	}
-	l, err := bounce.Listen("127.0.0.1:0", bounce.Options{Domain: domain, Services: p.services, TLS: &tls.Config{MinVersion: tls.VersionTLS12}, Log: slog.New(slog.DiscardHandler)})
+	l, err := bounce.Listen("127.0.0.1:0", bounce.Options{
+		Domain: domain, Services: p.services, TLS: &tls.Config{MinVersion: tls.VersionTLS12}, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,5 +242,47 @@ func TestListenFaults(t *testing.T) {
 	}
 	if err := l.Close(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Chunks (RFC 3030) come to the same end as DATA, and are bounded alike; a mail that is cut off is nobody's.
+func TestChunks(t *testing.T) {
+	t.Parallel()
+	p := listen(t)
+	address := bounce.Address(p.services[1], verificationRef, domain)
+	talk := func(want string, lines ...string) {
+		t.Helper()
+		conn, err := net.Dial("tcp", p.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		text := textproto.NewConn(conn)
+		answer := ""
+		for _, line := range append([]string{"", "EHLO mx.mail.example\r\n", "MAIL FROM:<>\r\n", "RCPT TO:<" + address + ">\r\n"}, lines...) {
+			if _, err := conn.Write([]byte(line)); err != nil {
+				t.Fatal(err)
+			}
+			code, _, err := text.ReadResponse(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer = strconv.Itoa(code)
+		}
+		if answer != want {
+			t.Errorf("answered %s, want %s", answer, want)
+		}
+	}
+	raw := string(sample(t, "exchange"))
+	talk("250", "BDAT 100\r\n"+raw[:100], "BDAT "+strconv.Itoa(len(raw)-100)+" LAST\r\n"+raw[100:])
+	talk("552", "BDAT 1048577 LAST\r\n"+strings.Repeat("x", 1048577))
+	talk("250", "BDAT 100\r\n"+raw[:100], "RSET\r\n")
+	talk("500", strings.Repeat("x", 100_000)+"\r\n")
+	talk("502", "AUTH PLAIN AGEAYg==\r\n", "AUTH PLAIN AGEAYg==\r\n", "STARTTLS\r\n")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.taken) != 1 || p.taken[0].Code() != "550 5.1.10" {
+		t.Fatalf("%+v", p.taken)
 	}
 }

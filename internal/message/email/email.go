@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package email carries messages to a mail server over SMTP (RFC 5321). The mails are composed and the
-// protocol is spoken by github.com/wneessen/go-mail.
+// protocol is spoken by github.com/wneessen/go-mail. What comes back of them is the business of package bounce.
 package email
 
 import (
