@@ -134,6 +134,7 @@ var restricted = []struct {
 	{"github.com/pressly/goose/", []string{"store", "tool"}, "only stores speak to databases"},
 	{"github.com/danielgtaylor/huma/", []string{"surface", "tool"}, "the API's framework stays in the API"},
 	{"github.com/wneessen/go-mail", []string{"channel", "tool"}, "mail is composed in one place"},
+	{"github.com/emersion/go-smtp", []string{"channel", "tool"}, "mail is taken in one place"},
 	{"github.com/alecthomas/kong", []string{"command line", "tool"}, "flags belong to the command line"},
 	{"github.com/oschwald/maxminddb-golang", []string{"foundation", "tool"}, "places are found in one place"},
 	{"os/exec", []string{"tool"}, "the program starts no other program"},

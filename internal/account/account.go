@@ -249,6 +249,8 @@ func (d *decision) tidy() {
 	b.Spent = keep(b.Spent, func(s spent) bool { return s.Until > d.at })
 	b.Sessions = keep(b.Sessions, func(s session) bool { return s.ExpiresAt > d.at })
 	b.Undos = keep(b.Undos, func(u undo) bool { return u.Until > d.at })
+	b.Mailed = keep(b.Mailed, func(m mailed) bool { return m.At+mailedLife > d.at })
+	b.Mailed = b.Mailed[max(0, len(b.Mailed)-maxMailed):]
 	if b.Run != nil && b.Run.over(d.at) {
 		b.Run = nil
 	}

@@ -4,6 +4,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -152,13 +153,76 @@ func (a *Accounts) Report(ctx context.Context, rep message.Report) error {
 			return nil
 		}
 		d.b.Notices = slices.Delete(d.b.Notices, i, i+1)
+		if rep.Sent && rep.Receipts {
+			d.b.Mailed = append(d.b.Mailed, mailed{n.ID, n.Contact, d.at})
+		}
 		for _, at := range rep.Attempts {
-			if at.Outcome == message.Unreachable || at.Outcome == message.Blocked || at.Outcome == message.ContactKind {
+			if hopeless(at.Outcome) {
 				d.bounced(n.Contact)
 			}
 		}
 		return nil
 	})
+}
+
+// hopeless tells whether an outcome says that the contact itself is the trouble.
+func hopeless(o message.Outcome) bool {
+	return o == message.Unreachable || o == message.Blocked || o == message.ContactKind
+}
+
+// mailed is a notice that a provider has taken and may still report on.
+type mailed struct {
+	ID      uint32 `cbor:"1,keyasint"` // the notice's
+	Contact uint32 `cbor:"2,keyasint"`
+	At      int64  `cbor:"3,keyasint"`
+}
+
+const (
+	maxMailed  = 16
+	mailedLife = 8 * day // servers try for four or five days (RFC 5321 4.5.4.1)
+)
+
+// Receive takes a provider's later word on a notice: one that can't be delivered marks its contact as bounced, unless that has been confirmed
+// since. Only a notice that was sent is heard of, once and within days; everything else changes nothing.
+//
+// Faults: Unavailable.
+func (a *Accounts) Receive(ctx context.Context, ref message.Ref, rec message.Receipt) error {
+	svc, ok := a.Services.ByID(ref.Row.Service)
+	if !ok || rec.Delivered {
+		return nil
+	}
+	err := a.change(ctx, svc, ref.Row, nil, func(d *decision) error {
+		m, ok := d.unmail(ref.Number)
+		if !ok {
+			return errNoAccount
+		}
+		for i := range d.b.Contacts {
+			if c := &d.b.Contacts[i]; c.ID == m.Contact && c.ConfirmedAt <= m.At && hopeless(rec.Outcome) {
+				d.bounced(c.ID)
+				break
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errNoAccount) {
+		return nil
+	}
+	return err
+}
+
+// unmail takes back that a notice was sent. The bounce of one may overtake our own note that it was.
+func (d *decision) unmail(number int) (mailed, bool) {
+	if i := slices.IndexFunc(d.b.Mailed, func(m mailed) bool { return int(m.ID) == number && m.At+mailedLife > d.at }); i >= 0 {
+		m := d.b.Mailed[i]
+		d.b.Mailed = slices.Delete(d.b.Mailed, i, i+1)
+		return m, true
+	}
+	if i := slices.IndexFunc(d.b.Notices, func(n notice) bool { return int(n.ID) == number }); i >= 0 {
+		n := d.b.Notices[i]
+		d.b.Notices = slices.Delete(d.b.Notices, i, i+1)
+		return mailed{n.ID, n.Contact, n.At}, true
+	}
+	return mailed{}, false
 }
 
 // bounced notes a contact that messages come back from and tells the others, once.

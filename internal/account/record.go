@@ -115,6 +115,7 @@ type body struct {
 	// When calls were announced to it, and, in a row that only counts, how many somebody announced.
 	Calls  verification.Spending `cbor:"31,keyasint,omitempty"`
 	Called called                `cbor:"32,keyasint,omitempty"`
+	Mailed []mailed              `cbor:"33,keyasint,omitempty"` // notices that may come back, oldest first
 }
 
 type passwordOf struct {

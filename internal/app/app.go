@@ -25,6 +25,7 @@ import (
 	"github.com/countersign/countersign/internal/jsonapi"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/message/bounce"
 	"github.com/countersign/countersign/internal/place"
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
@@ -62,7 +63,8 @@ type App struct {
 	stopping    chan struct{}      // closed when a stop begins: ends what streams
 	server      *http.Server
 	listener    net.Listener
-	saved       atomic.Int64 // how many batches had run when the time was last written down
+	bounces     *bounce.Listener // nil: this node takes none
+	saved       atomic.Int64     // how many batches had run when the time was last written down
 	jobs        sync.WaitGroup
 	background  context.Context
 	endJobs     context.CancelFunc
@@ -115,7 +117,13 @@ func (a *App) open(ctx context.Context) error {
 	if err := a.wire(ctx); err != nil {
 		return err
 	}
-	return a.listen()
+	if err := a.listen(); err != nil {
+		return err
+	}
+	if err := a.listenForBounces(); err != nil {
+		return errors.Join(err, a.listener.Close())
+	}
+	return nil
 }
 
 // OpenStore opens the database that the configuration names.
@@ -210,8 +218,15 @@ func (a *App) Registry() *service.Registry { return a.registry }
 func (a *App) Run(ctx context.Context) error {
 	a.dispatcher.Start()
 	a.startJobs()
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	go func() { failed <- a.serve() }()
+	if a.bounces != nil {
+		go func() {
+			if err := a.bounces.Serve(); err != nil {
+				failed <- fmt.Errorf("bounces are not taken any more: %w", err)
+			}
+		}()
+	}
 	var err error
 	select {
 	case <-ctx.Done():
@@ -223,6 +238,11 @@ func (a *App) Run(ctx context.Context) error {
 	defer cancel()
 	if e := a.server.Shutdown(stop); e != nil {
 		err = errors.Join(err, fmt.Errorf("requests were cut off: %w", e))
+	}
+	if a.bounces != nil {
+		if e := a.bounces.Close(stop); e != nil {
+			err = errors.Join(err, fmt.Errorf("bounces were cut off: %w", e))
+		}
 	}
 	if e := a.dispatcher.Close(stop); e != nil {
 		err = errors.Join(err, fmt.Errorf("messages are left to their lease: %w", e))

@@ -58,6 +58,7 @@ func (a *App) routes() (map[service.Channel][]message.Provider, error) {
 		p, err := email.New(email.Config{
 			Host: host, Port: cfg.Int("smtp-port"), Security: cfg.Get("smtp-security"),
 			User: cfg.Get("smtp-user"), Password: cfg.Secret("smtp-password").Reveal(), From: cfg.Get("mail-from"),
+			Returns: cfg.Get("bounce-domain"),
 		})
 		if err != nil {
 			return nil, err

@@ -20,6 +20,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/secret"
 )
@@ -56,6 +57,8 @@ func Options() []Option {
 		{Name: "smtp-user", Usage: "user name for it"},
 		{Name: "smtp-password", Usage: "password for it", Secret: true},
 		{Name: "mail-from", Usage: "sender of mails: an address, or a name and an address"},
+		{Name: "bounce-domain", Usage: "domain of the return addresses of mails, to which bounces come; empty: they go to mail-from", check: mailDomain},
+		{Name: "bounce-listen", Usage: "address and port to take mail for bounce-domain on (SMTP), on loopback or inside your network; empty: this node takes none", check: hostPort},
 		{Name: "default-region", Usage: "country of numbers that come without one, such as DE"},
 		{Name: "place-database", Usage: "file with places of IP addresses in MaxMind's format (.mmdb, City or Country); empty: requests are told by their network only"},
 		{Name: "help-folder", Usage: "folder with help topics of your own: SERVICE/TOPIC.LANGUAGE.md; empty: ours alone"},
@@ -299,6 +302,17 @@ func hostPort(s string) error {
 	}
 	return nil
 }
+
+func mailDomain(s string) error {
+	c, err := contact.ParseEmail("b@" + s)
+	if err != nil || c.Reveal() != "b@"+s || len(s) > maxBounceDomain {
+		return fmt.Errorf("must be a domain in lower-case letters such as bounces.acme.example, of at most %d characters", maxBounceDomain)
+	}
+	return nil
+}
+
+// maxBounceDomain leaves room for the part before the @ (RFC 5321 4.5.3.1.3: a path has at most 256 characters, its brackets included).
+const maxBounceDomain = 254 - 64 - 1
 
 func networks(s string) error {
 	_, err := ParseNetworks(strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }))

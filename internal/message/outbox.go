@@ -72,7 +72,7 @@ type Report struct {
 	Sent     bool          // a provider has it
 	Final    bool          // not sent, and no further pass makes sense
 	RetryIn  time.Duration // neither: when to try again
-	Receipts bool          // the provider will report delivery under Attempt.Reference
+	Receipts bool          // the provider will report delivery, under Attempt.Reference or our own Ref
 }
 
 // Outbox keeps messages; the verification engine is one.
@@ -85,7 +85,7 @@ type Outbox interface {
 // Receipt is a provider's later word on a message.
 type Receipt struct {
 	Provider  string
-	Reference string    // the provider's id of the message
+	Reference string    // the provider's id of the message; empty: whichever attempt the provider accepted
 	Delivered bool      // it reached the phone or mailbox
 	Outcome   Outcome   // when not delivered: why (Unreachable, ContactKind, Blocked, Absent or TryOther)
 	Network   string    // where told

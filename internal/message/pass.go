@@ -170,7 +170,9 @@ func (d *Dispatcher) attempt(ctx context.Context, p Provider, o *Outgoing, t *Te
 	if err == nil {
 		h.well(time.Since(began))
 		a.Outcome, a.Reference, a.Network = Accepted, Word(sent.Reference, MaxReference), Word(sent.Network, MaxWord)
-		d.link(p, o, a.Reference)
+		if !sent.Named {
+			d.link(p, o, a.Reference)
+		}
 		return a, 0
 	}
 	failure := &SendError{Outcome: TryLater, Code: "unknown", Err: err}

@@ -12,6 +12,7 @@ import (
 type Sent struct {
 	Reference string // the provider's id of it; empty if it has none
 	Network   string // the recipient's network, where told
+	Named     bool   // later words on the message will name our own Ref, so that Reference needn't be remembered
 }
 
 // Provider hands messages to the world. Its methods may be called concurrently.

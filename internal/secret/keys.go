@@ -34,11 +34,12 @@ const (
 	LabelCaller                   // IP, device and session of a caller, for its budgets
 	LabelCommitment               // commitments of events
 	LabelAccount                  // secrets of accounts that are stored as hashes, ids that are derived
+	LabelReturn                   // return addresses of mails
 	labels
 )
 
 // labelNames go into the derivation of the keys and never change.
-var labelNames = [labels]string{"flow", "supplied", "binding", "device", "idempotency", "caller", "commitment", "account"}
+var labelNames = [labels]string{"flow", "supplied", "binding", "device", "idempotency", "caller", "commitment", "account", "return"}
 
 // Keys are the sub-keys of one data key of one service. They can't be printed or marshaled, and
 // are safe for concurrent use.
@@ -85,7 +86,8 @@ func (k *Keys) Service() uint32 { return k.service }
 func (k *Keys) CodeKey() []byte { return append([]byte(nil), k.code()...) }
 
 // MAC is HMAC-SHA-256 over the parts, each prefixed with its length, under the label's own key.
-// Cut it to no fewer than 16 bytes, and compare it in constant time. label is one of the constants.
+// Cut it to no fewer than 16 bytes, or 10 where the text has no room and each guess has to ask us; compare it in constant
+// time. label is one of the constants.
 func (k *Keys) MAC(label Label, parts ...[]byte) [32]byte { return k.macs[label].sum(parts) }
 
 // Index is the blind index of a contact: equal for equal kind and value, and without the key no

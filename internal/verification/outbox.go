@@ -29,9 +29,12 @@ func (e *Engine) Report(ctx context.Context, rep message.Report) error {
 		}
 		m := &r.Messages[rep.Ref.Number]
 		at := r.clock(tx.Now())
-		if m.SentAt > 0 && len(m.Attempts) == 0 && m.ReceiptAt > 0 {
+		if early := slices.IndexFunc(m.Attempts, func(a Attempt) bool { return a.StartedAt == 0 }); early >= 0 {
 			// The provider's receipt overtook this report: what is settled stays, but who carried it is still news.
+			rec := m.Attempts[early].receipt(m.Status == Delivered)
+			m.Attempts = slices.Delete(m.Attempts, early, early+1)
 			m.note(rep.Attempts)
+			m.receipt(rec, at)
 			r.UpdatedAt = at
 			tx.Put(key, r)
 			return nil
@@ -109,10 +112,11 @@ func (e *Engine) Receive(ctx context.Context, ref message.Ref, rec message.Recei
 		if rec.Delivered {
 			kind, m.Status = EventDelivered, Delivered
 		}
+		begun := at
 		if m.SentAt == 0 {
-			m.SentAt = at // the receipt overtook our own note
+			m.SentAt, begun = at, 0 // the receipt overtook our own note
 		}
-		m.receipt(rec)
+		m.receipt(rec, begun)
 		m.Receipts = true
 		if rec.Delivered {
 			took = max(time.Millisecond, time.Duration(at-m.QueuedAt)*time.Millisecond)
@@ -120,7 +124,7 @@ func (e *Engine) Receive(ctx context.Context, ref message.Ref, rec message.Recei
 		r.UpdatedAt = at
 		tx.Put(key, r)
 		tx.Event(event(kind, key, r, ref.Number, at))
-		if !rec.Delivered && hopeless(rec.Outcome) {
+		if !rec.Delivered && hopeless(rec.Outcome) && r.Status != Approved { // who brought the code has the contact
 			bounced = r
 		}
 		if took > 0 {
@@ -135,13 +139,20 @@ func (e *Engine) Receive(ctx context.Context, ref message.Ref, rec message.Recei
 	return err
 }
 
-// receipt adds to the attempt what the provider told later.
-func (m *Message) receipt(rec message.Receipt) {
+// receipt adds to the attempt what the provider told later. What it tells of an attempt that isn't known is kept as one that began
+// at begun (Unix milliseconds); 0: it is not yet known, and our own report will tell.
+func (m *Message) receipt(rec message.Receipt, begun int64) {
+	found := false
 	for i := range m.Attempts {
 		a := &m.Attempts[i]
-		if a.Reference != rec.Reference || a.Provider != rec.Provider {
+		meant := a.Reference == rec.Reference
+		if rec.Reference == "" {
+			meant = a.Outcome == message.Accepted
+		}
+		if !meant || a.Provider != rec.Provider {
 			continue
 		}
+		found = true
 		if rec.Network != "" {
 			a.Network = rec.Network
 		}
@@ -149,6 +160,20 @@ func (m *Message) receipt(rec message.Receipt) {
 			a.Outcome, a.Code = rec.Outcome, rec.Code
 		}
 	}
+	if found {
+		return
+	}
+	a := Attempt{Provider: rec.Provider, Reference: rec.Reference, Network: rec.Network, Code: rec.Code, StartedAt: begun, Outcome: rec.Outcome}
+	if rec.Delivered {
+		a.Code, a.Outcome = "", message.Accepted
+	}
+	m.Attempts = append(m.Attempts, a)
+	m.Attempts = slices.Clone(m.Attempts[max(0, len(m.Attempts)-maxAttempts):])
+}
+
+// receipt is what an attempt was made of that only a receipt told of.
+func (a *Attempt) receipt(delivered bool) message.Receipt {
+	return message.Receipt{Provider: a.Provider, Reference: a.Reference, Network: a.Network, Code: a.Code, Outcome: a.Outcome, Delivered: delivered}
 }
 
 // Wake does what has come due: it ends verifications whose time has run out and offers messages whose

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
@@ -262,5 +263,71 @@ func TestAReceiptThatOvertakesTheReport(t *testing.T) {
 	must(t, err)
 	if m := v.Messages[0]; m.Status != verification.Delivered || len(m.Attempts) != 1 || m.Attempts[0].Provider != "gw" {
 		t.Fatalf("the message: %+v", m)
+	}
+}
+
+// A bounce names the message and no attempt: the cause goes to the attempt that its provider accepted, also when it overtakes our own note of
+// the sending, and nothing is noted twice.
+func TestTheCauseOfABounceIsKept(t *testing.T) {
+	rec := message.Receipt{Provider: "smtp", Outcome: message.Unreachable, Code: "550 5.1.1"}
+	began := time.Now()
+	attempts := []message.Attempt{
+		{Provider: "other", Outcome: message.TryLater, StartedAt: began, EndedAt: began},
+		{Provider: "smtp", Reference: "r1", Outcome: message.Accepted, StartedAt: began, EndedAt: began},
+	}
+	for name, early := range map[string]bool{"after our note": false, "before our note": true} {
+		t.Run(name, func(t *testing.T) {
+			w := onSQLite(t, nil)
+			b := w.begin(nil)
+			ref := w.phone.last(t).Ref
+			must(t, w.engine.Report(t.Context(), message.Report{Ref: ref, RetryIn: time.Second, Attempts: []message.Attempt{{Provider: "smtp", Code: "451", Outcome: message.TryLater, StartedAt: began, EndedAt: began}}}))
+			report := message.Report{Ref: ref, Sent: true, Attempts: attempts}
+			if early {
+				must(t, w.engine.Receive(t.Context(), ref, rec))
+			}
+			for range 2 {
+				must(t, w.engine.Report(t.Context(), report))
+			}
+			for range 2 {
+				must(t, w.engine.Receive(t.Context(), ref, rec))
+			}
+			v, err := w.engine.Status(t.Context(), w.svc, b.ID)
+			must(t, err)
+			m := v.Messages[0]
+			if m.Status != verification.Undelivered || m.ReceiptAt.IsZero() || m.SentAt.IsZero() || len(m.Attempts) != 3 {
+				t.Fatalf("%+v", m)
+			}
+			if a := m.Attempts[2]; a.Outcome != message.Unreachable || a.Code != "550 5.1.1" || a.Reference != "r1" || a.StartedAt == 0 || m.Attempts[0].Code != "451" || m.Attempts[1].Provider != "other" {
+				t.Fatalf("%+v", m.Attempts)
+			}
+		})
+	}
+}
+
+// A bounce marks the contact of an account, but not when somebody has brought the code: then the contact works, whatever a server or a forger says.
+// Keeps: F.2
+func TestABounceAfterTheCode(t *testing.T) {
+	for name, approve := range map[string]bool{"before the code": false, "after the code": true} {
+		t.Run(name, func(t *testing.T) {
+			w := onSQLite(t, nil)
+			marked := 0
+			w.engine.OnBounce(func(_ context.Context, _ *service.Service, id ledger.ID, to contact.Contact) {
+				if id == (ledger.ID{7}) && to.Reveal() == "ann@mail.example" {
+					marked++
+				}
+			})
+			b := w.begin(func(r *verification.BeginRequest) { r.Account, r.Contact = ledger.ID{7}, w.to("ann@mail.example") })
+			o := w.phone.last(t)
+			must(t, w.engine.Report(t.Context(), message.Report{Ref: o.Ref, Sent: true, Attempts: []message.Attempt{{Provider: "smtp", Outcome: message.Accepted, StartedAt: time.Now()}}}))
+			if approve && w.check(b.ID, o.Code.Reveal()).Result != verification.Granted {
+				t.Fatal("the code is refused")
+			}
+			for range 2 {
+				must(t, w.engine.Receive(t.Context(), o.Ref, message.Receipt{Provider: "smtp", Outcome: message.Unreachable}))
+			}
+			if want := map[bool]int{false: 1, true: 0}[approve]; marked != want {
+				t.Errorf("marked %d times, want %d", marked, want)
+			}
+		})
 	}
 }

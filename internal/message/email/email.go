@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package email carries messages to a mail server over SMTP (RFC 5321). The mails are composed and the
-// protocol is spoken by github.com/wneessen/go-mail.
+// protocol is spoken by github.com/wneessen/go-mail. What comes back of them is the business of package bounce.
 package email
 
 import (
@@ -22,6 +22,7 @@ import (
 
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/message/bounce"
 )
 
 // Config is how a mail server is reached.
@@ -32,6 +33,7 @@ type Config struct {
 	User     string
 	Password string
 	From     string      // an address, or a name and an address
+	Returns  string      // domain of return addresses, to which bounces come; empty: they go to the address of From
 	TLS      *tls.Config // nil: the system's authorities
 }
 
@@ -87,11 +89,15 @@ func New(cfg Config) (*Provider, error) {
 	return &Provider{cfg: cfg, from: from, client: client}, nil
 }
 
-// Name implements message.Provider.
-func (p *Provider) Name() string { return "smtp" }
+// Name is the name of the provider, of which there is one.
+const Name = "smtp"
 
-// Receipts implements message.Provider: a mail server takes a mail and says nothing more, unless it bounces.
-func (p *Provider) Receipts() bool { return false }
+// Name implements message.Provider.
+func (p *Provider) Name() string { return Name }
+
+// Receipts implements message.Provider: a mail server takes a mail and says nothing more, unless it bounces and bounces
+// have somewhere to go.
+func (p *Provider) Receipts() bool { return p.cfg.Returns != "" }
 
 // Send implements message.Provider.
 func (p *Provider) Send(ctx context.Context, o *message.Outgoing, t *message.Text) (message.Sent, error) {
@@ -116,7 +122,7 @@ func (p *Provider) Send(ctx context.Context, o *message.Outgoing, t *message.Tex
 	if err != nil {
 		return message.Sent{}, classify(err)
 	}
-	return message.Sent{Reference: id}, nil
+	return message.Sent{Reference: id, Named: p.cfg.Returns != ""}, nil
 }
 
 // compose writes the mail with the headers of a good automatic one.
@@ -131,7 +137,11 @@ func (p *Provider) compose(o *message.Outgoing, t *message.Text) (*mail.Msg, str
 		return nil, "", err
 	}
 	id := hex.EncodeToString(random[:]) + p.from.Address[strings.LastIndexByte(p.from.Address, '@'):]
-	err := errors.Join(m.FromFormat(name, p.from.Address), m.EnvelopeFrom(p.from.Address), m.To(o.To.Reveal()))
+	back := p.from.Address
+	if p.cfg.Returns != "" {
+		back = bounce.Address(o.Service, o.Ref, p.cfg.Returns)
+	}
+	err := errors.Join(m.FromFormat(name, p.from.Address), m.EnvelopeFrom(back), m.To(o.To.Reveal()))
 	m.Subject(t.Subject)
 	m.SetDateWithValue(time.Now())
 	m.SetMessageIDWithValue(id)
@@ -194,16 +204,10 @@ func classify(err error) *message.SendError {
 	switch {
 	case code < 500:
 		out.Outcome = message.TryLater
-	case strings.HasPrefix(enhanced, "5.7"), code == 554 && enhanced == "":
-		out.Outcome = message.Blocked
 	case code == 535 || code == 530 || code == 538:
 		out.Outcome = message.Misconfigured
-	case code == 552 || strings.HasPrefix(enhanced, "5.2.2"):
-		out.Outcome = message.TryOther // a full mailbox
-	case code == 550 || code == 551 || code == 553 || strings.HasPrefix(enhanced, "5.1"):
-		out.Outcome = message.Unreachable
 	default:
-		out.Outcome = message.TryOther
+		out.Outcome = bounce.Cause(code, enhanced)
 	}
 	return out
 }

@@ -39,6 +39,8 @@ const (
 	// MailUser and MailPassword sign in to the ports that ask for it.
 	MailUser     = "sender@mail.test"
 	MailPassword = "correct horse battery staple"
+	// ReturnDomain is a domain whose mail goes to the address Returns.
+	ReturnDomain = "bounces.test"
 )
 
 //go:embed main.cf
@@ -72,6 +74,8 @@ type Postfix struct {
 	Submission string
 	// TLS speaks TLS from the first byte and asks for the account.
 	TLS string
+	// Returns is where mail for ReturnDomain is carried over SMTP. Nothing listens there but what a test starts.
+	Returns string
 	// Roots holds the authority that signed the server's certificate.
 	Roots *x509.CertPool
 
@@ -127,7 +131,7 @@ func (p *Postfix) start() error {
 }
 
 func (p *Postfix) startOnNewPorts() error {
-	for _, address := range []*string{&p.Plain, &p.Submission, &p.TLS} {
+	for _, address := range []*string{&p.Plain, &p.Submission, &p.TLS, &p.Returns} {
 		port, err := freePort()
 		if err != nil {
 			return err
@@ -222,7 +226,12 @@ func (p *Postfix) configure() error {
 	if err != nil {
 		return err
 	}
+	_, returns, err := net.SplitHostPort(p.Returns)
+	if err != nil {
+		return fmt.Errorf("postfix: %w", err)
+	}
 	values := map[string]any{
+		"ReturnDomain": ReturnDomain, "ReturnPort": returns,
 		"Dir": p.dir, "UID": uid, "GID": gid,
 		"Plain": p.Plain, "Submission": p.Submission, "TLS": p.TLS,
 		"Refused": Refused, "Deferred": Deferred, "Bounced": Bounced,
