@@ -20,7 +20,7 @@ func (e *Engine) UseLister(list Lister) { e.list = list }
 // SentCode is a code that was sent to a contact, as its owner may know it: never the code.
 type SentCode struct {
 	ID       ledger.ID
-	At       time.Time // of the message
+	At       time.Time // when the message was asked for
 	Channel  service.Channel
 	Status   MessageStatus
 	Purpose  service.Purpose
@@ -70,7 +70,7 @@ func (e *Engine) Sent(ctx context.Context, svc *service.Service, to contact.Cont
 			if len(all) >= limit {
 				return all, nil
 			}
-			one.At, one.Channel, one.Status = moment(m.SentAt), service.Channels()[m.Channel-1], m.Status
+			one.At, one.Channel, one.Status = moment(m.QueuedAt), service.Channels()[m.Channel-1], m.Status
 			all = append(all, one)
 		}
 	}
