@@ -52,13 +52,16 @@ const (
 	ActApplication // what an application told
 	ActNotMe       // its owner says that an entry wasn't they
 	ActImported
+	ActCaseOpened   // with support
+	ActCaseAnswered // by support
 )
 
 var actNames = [...]string{
 	"", "sign_in", "sign_in_failed", "second_step_failed", "sign_up", "sign_out", "step_up", "device_trusted", "device_revoked", "two_step_on",
 	"two_step_off", "factor_added", "factor_removed", "recovery_codes_new", "recovery_code_used", "password_changed", "password_reset",
 	"contact_added", "contact_removed", "contact_confirmed", "contact_bounced", "undo_begun", "undone", "recovery_started", "recovery_stopped",
-	"recovery_done", "locked", "unlocked", "looked_at", "closed", "application", "not_me", "imported",
+	"recovery_done", "locked", "unlocked", "looked_at", "closed", "application", "not_me", "imported", "case_opened",
+	"case_answered",
 }
 
 // String is the act as the API says it.
@@ -71,7 +74,7 @@ func (k Act) String() string {
 
 // ownDoing tells whether the owner may say that it wasn't they.
 func (k Act) ownDoing() bool {
-	return !slices.Contains([]Act{ActLocked, ActUnlocked, ActLookedAt, ActClosed, ActNotMe, ActImported, ActContactBounced, ActRecoveryStopped}, k)
+	return !slices.Contains([]Act{ActLocked, ActUnlocked, ActLookedAt, ActClosed, ActNotMe, ActImported, ActContactBounced, ActRecoveryStopped, ActCaseAnswered}, k)
 }
 
 // actBase is where the kinds of accounts begin among the kinds of the log.

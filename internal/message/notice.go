@@ -50,6 +50,7 @@ const (
 	ContactBounced                         // messages to a contact come back
 	AccountClosed                          // the account was closed
 	NotMe                                  // somebody marked activity as not theirs; everything was signed out
+	CaseAnswered                           // support answered a case; the notice holds nothing of the answer
 )
 
 // notices says of each kind its stable name, which of the catalogue's deeds a person may do about it, and whether that
@@ -82,6 +83,7 @@ var notices = [...]struct {
 	ContactBounced:   {"contact_bounced", "change", false},
 	AccountClosed:    {"account_closed", "undo", true},
 	NotMe:            {"not_me", "secure", false},
+	CaseAnswered:     {"case_answered", "sign_in", false},
 }
 
 // NoticeKinds lists all kinds in the order of their numbers.
