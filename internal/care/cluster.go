@@ -5,6 +5,7 @@ package care
 import (
 	"cmp"
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -138,6 +139,12 @@ func hostOf(w string) string {
 	rest, _, _ = strings.Cut(rest, ":")
 	rest = strings.Trim(rest, ".!?")
 	if !strings.Contains(rest, ".") || strings.ContainsFunc(rest, func(r rune) bool { return r != '.' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		return ""
+	}
+	if ip, err := netip.ParseAddr(rest); err == nil {
+		if linked {
+			return ip.String()
+		}
 		return ""
 	}
 	host, err := idna.Lookup.ToASCII(rest)

@@ -31,7 +31,7 @@ const (
 )
 
 // maxExported is how many rows one export looks at; since and until divide larger ones.
-const maxExported = 20_000
+const maxExported = 5_000
 
 // exported is a report for carriers and authorities: nothing in it says who reported.
 type exported struct {

@@ -116,7 +116,9 @@ type route struct {
 }
 
 // routes is the whole API.
-func routes() []route { return slices.Concat(verificationRoutes(), accountRoutes(), supportRoutes(), careRoutes()) }
+func routes() []route {
+	return slices.Concat(verificationRoutes(), accountRoutes(), supportRoutes(), careRoutes())
+}
 
 func verificationRoutes() []route {
 	verify := []service.Scope{service.ScopeVerify}

@@ -269,7 +269,9 @@ func (a *API) staffAnswer(c *call) error {
 }
 
 func (a *API) staffClose(c *call) error {
-	return a.staffOn(c, func(id ledger.ID, by account.By) (*care.Case, error) { return a.Care.CloseBy(c.context(), c.svc, id, by) })
+	return a.staffOn(c, func(id ledger.ID, by account.By) (*care.Case, error) {
+		return a.Care.CloseBy(c.context(), c.svc, id, by)
+	})
 }
 
 // shownOwn shows a report to its reporter.
@@ -516,7 +518,9 @@ func attached(c *call, kind, name string, content []byte) error {
 }
 
 func (a *API) staffRemoveScreenshot(c *call) error {
-	return a.staffOnReport(c, func(id ledger.ID, _ account.By) error { return nothing(c, a.Care.RemoveScreenshot(c.context(), c.svc, id)) })
+	return a.staffOnReport(c, func(id ledger.ID, _ account.By) error {
+		return nothing(c, a.Care.RemoveScreenshot(c.context(), c.svc, id))
+	})
 }
 
 func (a *API) staffSettle(c *call) error {
