@@ -58,9 +58,11 @@ const (
 	ActContactBlocked // no codes to it, by its owner's wish
 	ActContactUnblocked
 	ActCallAnnounced
-	ActCallShown   // its words, on a device
-	ActCallRefused // by the person who was called
-	ActCallEnded   // by who announced it
+	ActCallShown    // its words, on a device
+	ActCallRefused  // by the person who was called
+	ActCallEnded    // by who announced it
+	ActCaseOpened   // with support
+	ActCaseAnswered // by support
 )
 
 var actNames = [...]string{
@@ -70,6 +72,7 @@ var actNames = [...]string{
 	"recovery_done", "locked", "unlocked", "looked_at", "closed", "application", "not_me", "imported",
 	"disowned", "review_begun", "review_ended", "contact_blocked", "contact_unblocked",
 	"call_announced", "call_shown", "call_refused", "call_ended",
+	"case_opened", "case_answered",
 }
 
 // String is the act as the API says it.
@@ -83,7 +86,7 @@ func (k Act) String() string {
 // ownDoing tells whether the owner may say that it wasn't they.
 func (k Act) ownDoing() bool {
 	return !slices.Contains([]Act{ActLocked, ActUnlocked, ActLookedAt, ActClosed, ActNotMe, ActImported, ActContactBounced, ActRecoveryStopped,
-		ActCallAnnounced, ActCallEnded}, k)
+		ActCallAnnounced, ActCallEnded, ActCaseAnswered}, k)
 }
 
 // actBase is where the kinds of accounts begin among the kinds of the log.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/account"
+	"github.com/countersign/countersign/internal/care"
 	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
@@ -20,7 +21,10 @@ import (
 
 // decodeRow reads the rows of all kinds.
 func decodeRow(kind ledger.Kind, record []byte) (ledger.Value, error) {
-	if kind >= ledger.KindLogin {
+	switch {
+	case kind == ledger.KindCase || kind == ledger.KindReport:
+		return care.DecodeRow(kind, record)
+	case kind >= ledger.KindLogin:
 		return account.DecodeRow(kind, record)
 	}
 	return verification.DecodeRow(kind, record)
@@ -28,7 +32,7 @@ func decodeRow(kind ledger.Kind, record []byte) (ledger.Value, error) {
 
 // stale tells of all kinds of rows whether they can be removed.
 func stale(v ledger.Value, now time.Time, keep time.Duration) bool {
-	return verification.Stale(v, now, keep) || account.Stale(v, now, keep)
+	return verification.Stale(v, now, keep) || account.Stale(v, now, keep) || care.Stale(v, now, keep)
 }
 
 // outbox gives reports to whoever wrote the message down.
@@ -49,7 +53,7 @@ func (o outbox) Report(ctx context.Context, rep message.Report) error {
 func (a *App) wireAccounts() {
 	a.accounts = account.New(account.Options{
 		Ledger: a.ledger, Codes: a.engine, Callers: a.callers, Services: a.registry, Sender: a.dispatcher,
-		Hasher: password.NewHasher(runtime.GOMAXPROCS(0)), Origin: a.origin, Erase: a.erase,
+		Hasher: password.NewHasher(runtime.GOMAXPROCS(0)), Origin: a.origin, Erase: a.forget,
 	})
 	a.engine.UseLister(func(ctx context.Context, service uint32, shard uint16, since, before ledger.ID, limit int) (map[ledger.ID]*verification.Record, []ledger.ID, error) {
 		list, err := a.store.OfShard(ctx, service, shard, since, before, limit, decodeRow)
@@ -79,6 +83,36 @@ func (a *App) origin(svc *service.Service) string {
 		return "https://" + net.JoinHostPort(svc.Domain, port)
 	}
 	return "https://" + svc.Domain
+}
+
+// wireCare makes the cases and reports of all services.
+func (a *App) wireCare() error {
+	places, err := care.OpenPlaces(a.opt.Config.Get("report-places-file"))
+	if err != nil {
+		return err
+	}
+	a.care = care.New(care.Options{
+		Ledger: a.ledger, People: a.accounts, Callers: a.callers, Log: a.opt.Log, Places: places,
+		Rows: func(ctx context.Context, kind ledger.Kind, service uint32, before ledger.ID, limit int) ([]care.Listed, error) {
+			rows, err := a.store.List(ctx, kind, service, before, limit, decodeRow)
+			out := make([]care.Listed, len(rows))
+			for i, r := range rows {
+				out[i] = care.Listed(r)
+			}
+			return out, err
+		},
+	})
+	return nil
+}
+
+// forget removes what is kept of a person beside their account: cases, and what the log says of them.
+func (a *App) forget(ctx context.Context, service uint32, subject ledger.ID) error {
+	if svc, ok := a.registry.ByID(service); ok {
+		if err := a.care.Forget(ctx, svc, subject); err != nil {
+			return err
+		}
+	}
+	return a.erase(ctx, service, subject)
 }
 
 // erase removes from a service's log what is said of a person; the log's tree stays as it is.

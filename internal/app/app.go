@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/account"
+	"github.com/countersign/countersign/internal/care"
 	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/devpage"
 	"github.com/countersign/countersign/internal/fault"
@@ -54,6 +55,7 @@ type App struct {
 	callers     *verification.Callers
 	engine      *verification.Engine
 	accounts    *account.Accounts
+	care        *care.Care
 	dispatcher  *message.Dispatcher
 	gateways    map[string]jsonapi.Gateway // by name: their receipts come to them
 	senders     []service.Sender           // that the providers send with

@@ -45,6 +45,9 @@ func (a *App) wire(ctx context.Context) error {
 	a.callers = verification.NewCallers(a.store, a.opt.Log)
 	a.engine = verification.New(a.ledger, a.registry, a.dispatcher, a.callers)
 	a.wireAccounts()
+	if err := a.wireCare(); err != nil {
+		return err
+	}
 	a.dispatcher.Bind(outbox{a.engine, a.accounts})
 	return nil
 }
@@ -105,7 +108,7 @@ func (a *App) routes() (map[service.Channel][]message.Provider, error) {
 func (a *App) handler(proxies []netip.Prefix) (http.Handler, error) {
 	api := httpx.NewMux(a.opt.Log, time.Now, httpx.WriteProblem)
 	surface := &jsonapi.API{
-		Engine: a.engine, Accounts: a.accounts, Registry: a.registry, Store: a.store, Gateways: a.gateways, Inbound: a.inbound, Region: a.opt.Config.Get("default-region"),
+		Engine: a.engine, Accounts: a.accounts, Care: a.care, Registry: a.registry, Store: a.store, Gateways: a.gateways, Inbound: a.inbound, Region: a.opt.Config.Get("default-region"),
 		Places: a.places, Now: a.ledger.Now, Ready: a.dispatcher.Running, Done: a.stopping,
 	}
 	surface.Mount(api)

@@ -62,6 +62,7 @@ func Options() []Option {
 		{Name: "default-region", Usage: "country of numbers that come without one, such as DE"},
 		{Name: "place-database", Usage: "file with places of IP addresses in MaxMind's format (.mmdb, City or Country); empty: requests are told by their network only"},
 		{Name: "help-folder", Usage: "folder with help topics of your own: SERVICE/TOPIC.LANGUAGE.md; empty: ours alone"},
+		{Name: "report-places-file", Usage: "file (JSON) that says by country where else suspicious messages can be reported; empty: the list that is built in"},
 		{Name: "keep-days", Default: "90", Usage: "days for which ended verifications are kept", check: number(1, 3650)},
 		{Name: "log-checkpoints", Usage: "folder outside the database for signed checkpoints of the event log; empty: none are written"},
 		{Name: "log-format", Default: "text", Usage: "text or json", check: oneOf("text", "json")},

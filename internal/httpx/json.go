@@ -25,17 +25,22 @@ const MaxBody = 64 << 10
 // ReadBody reads the whole body of a request.
 //
 // Faults: TooLarge, Invalid (it broke off).
-func ReadBody(x *Exchange) ([]byte, error) {
+func ReadBody(x *Exchange) ([]byte, error) { return ReadUpTo(x, MaxBody) }
+
+// ReadUpTo is ReadBody with another limit.
+//
+// Faults: TooLarge, Invalid (it broke off).
+func ReadUpTo(x *Exchange, limit int64) ([]byte, error) {
 	r := x.Request
-	if r.ContentLength > MaxBody {
-		return nil, errTooLarge
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
 	}
 	size := r.ContentLength
 	if size < 0 {
 		size = 1 << 10
 	}
 	body := make([]byte, 0, size+1) // one more, so that the end is found without growing
-	from := http.MaxBytesReader(x.w, r.Body, MaxBody)
+	from := http.MaxBytesReader(x.w, r.Body, limit)
 	for {
 		if len(body) == cap(body) {
 			body = append(body, 0)[:len(body)]
@@ -47,7 +52,7 @@ func ReadBody(x *Exchange) ([]byte, error) {
 		case errors.Is(err, io.EOF):
 			return body, nil
 		case errors.As(err, new(*http.MaxBytesError)):
-			return nil, errTooLarge
+			return nil, tooLarge(limit)
 		default:
 			return nil, errBroken.WithCause(err)
 		}
@@ -55,12 +60,15 @@ func ReadBody(x *Exchange) ([]byte, error) {
 }
 
 var (
-	errTooLarge = fault.New(fault.TooLarge, "body_too_large", fmt.Sprintf("The body has more than %d bytes, which is the limit.", MaxBody))
 	errBroken   = fault.New(fault.Invalid, "body_incomplete", "The body ended before it was whole, or came too slowly. Send it again.")
 	errNotJSON  = fault.New(fault.Unsupported, "not_json", "Send the body as JSON, with the header Content-Type: application/json.").WithField("Content-Type")
 	errEmpty    = fault.New(fault.Invalid, "body_missing", "The body is empty. Send a JSON object.")
 	errNoObject = fault.New(fault.Invalid, "not_an_object", "The body must be a JSON object, in braces.")
 )
+
+func tooLarge(limit int64) error {
+	return fault.New(fault.TooLarge, "body_too_large", fmt.Sprintf("The body has more than %d bytes, which is the limit.", limit))
+}
 
 // ReadJSON reads a JSON object from the body into v; see [Decode]. It returns the body as it came.
 //

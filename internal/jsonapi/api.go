@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/account"
+	"github.com/countersign/countersign/internal/care"
 	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/httpx"
@@ -68,6 +69,7 @@ type Gateway interface {
 type API struct {
 	Engine   Engine
 	Accounts *account.Accounts
+	Care     *care.Care
 	Registry Registry
 	Store    Store
 	Gateways map[string]Gateway                                  // by name
@@ -116,7 +118,7 @@ type route struct {
 
 // routes is the whole API.
 func routes() []route {
-	return slices.Concat(verificationRoutes(), accountRoutes(), reviewRoutes(), supportRoutes())
+	return slices.Concat(verificationRoutes(), accountRoutes(), reviewRoutes(), supportRoutes(), careRoutes())
 }
 
 func verificationRoutes() []route {

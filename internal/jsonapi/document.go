@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/countersign/countersign/internal/care"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/service"
@@ -73,10 +74,15 @@ func optional(body any) bool {
 	return false
 }
 
-// content describes a body: a picture or JSON.
+// content describes a body: JSON, a picture or an export.
 func content(registry huma.Registry, body any, hint string) map[string]*huma.MediaType {
-	if _, ok := body.(picture); ok {
-		return map[string]*huma.MediaType{service.PNG: {}, service.SVG: {}} // OpenAPI 3.1: bytes without a schema
+	switch body.(type) { // OpenAPI 3.1: bytes without a schema
+	case picture:
+		return map[string]*huma.MediaType{service.PNG: {}, service.SVG: {}}
+	case screenshot:
+		return map[string]*huma.MediaType{care.PNG: {}, care.JPEG: {}}
+	case export:
+		return map[string]*huma.MediaType{"application/jsonl": {}, "text/csv": {}, "application/mbox": {}}
 	}
 	return map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(reflect.TypeOf(body), true, hint)}}
 }
@@ -108,6 +114,18 @@ func parameters(r *route) []*huma.Param {
 		out = append(out, &huma.Param{Name: "after", In: "query", Schema: number, Description: "The cursor: next of the page before."},
 			&huma.Param{Name: "limit", In: "query", Schema: number, Description: "1 to 500; 100 if left out."},
 			&huma.Param{Name: "wait", In: "query", Schema: number, Description: "Seconds to wait for an event when there is none, at most 30."})
+	case r.path == "/v1/support/cases" || r.path == "/v1/support/reports":
+		out = append(out, &huma.Param{Name: "status", In: "query", Schema: text, Description: "Only those in this state."},
+			&huma.Param{Name: "before", In: "query", Schema: text, Description: "For older ones: before of the page before."},
+			&huma.Param{Name: "limit", In: "query", Schema: number, Description: "1 to 100; 50 if left out."})
+	case r.path == "/v1/support/report-export":
+		out = append(out, &huma.Param{Name: "format", In: "query", Required: true, Schema: text, Description: "json (an object a line), csv, or arf (a mailbox of RFC 5965 reports; mails only)."},
+			&huma.Param{Name: "since", In: "query", Schema: text, Description: "Reported then (RFC 3339) or later."},
+			&huma.Param{Name: "until", In: "query", Schema: text, Description: "And before."},
+			&huma.Param{Name: "status", In: "query", Schema: text, Description: "Only those in this state."},
+			&huma.Param{Name: "cluster", In: "query", Schema: text, Description: "Only those of this cluster."})
+	case r.path == "/v1/report-places":
+		out = append(out, &huma.Param{Name: "country", In: "query", Required: true, Schema: text, Description: "Two capital letters, such as DE."})
 	case strings.HasSuffix(r.path, "/activity") && r.method == "GET":
 		out = append(out, &huma.Param{Name: "before", In: "query", Schema: number, Description: "For older entries: before of the page before."})
 	case r.method == "POST" && !strings.HasSuffix(r.path, "/cancel") &&

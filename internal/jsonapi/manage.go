@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/account"
+	"github.com/countersign/countersign/internal/care"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/ledger"
@@ -79,6 +80,10 @@ func page(list []ledger.Event, after int64) Events {
 			out.Events = append(out.Events, Event{
 				Seq: e.Seq, Type: account.EventName(e.Kind), At: e.At, Account: account.FormatID(e.Subject), Entry: d.Entry, Commitment: hex.EncodeToString(sum[:]),
 			})
+			continue
+		}
+		if name, subject, ok := care.ReadEvent(e); ok {
+			out.Events = append(out.Events, Event{Seq: e.Seq, Type: name, At: e.At, Subject: subject, Commitment: hex.EncodeToString(sum[:])})
 			continue
 		}
 		d, ok := verification.ReadEvent(e)

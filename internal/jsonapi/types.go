@@ -132,6 +132,7 @@ type Event struct {
 	Generation   int       `json:"generation,omitzero"`
 	Account      string    `json:"account,omitempty" doc:"Of an account's event."`
 	Entry        uint32    `json:"entry,omitzero" doc:"Of the account's activity; of account.not_me: the entry that its owner marked."`
+	Subject      string    `json:"subject,omitempty" doc:"The case, report or cluster of reports of an event of theirs."`
 	Commitment   string    `json:"commitment" doc:"Hexadecimal hash of the entry and a salt: what the log commits to."`
 }
 
@@ -159,6 +160,12 @@ type Logo struct {
 
 // picture stands in the route table for a body that is a logo.
 type picture struct{}
+
+// screenshot stands in it for one that is a screenshot.
+type screenshot struct{}
+
+// export stands in it for a reply in one of the formats of exports.
+type export struct{}
 
 // ServicePatch changes what it names.
 type ServicePatch struct {

@@ -51,6 +51,7 @@ const (
 	AccountClosed                          // the account was closed
 	NotMe                                  // somebody marked activity as not theirs; everything was signed out
 	HelpAsked                              // the answer to a text of HELP
+	CaseAnswered                           // support answered a case; the notice holds nothing of the answer
 )
 
 // notices says of each kind its stable name, which of the catalogue's deeds a person may do about it, and whether that
@@ -84,6 +85,7 @@ var notices = [...]struct {
 	AccountClosed:    {"account_closed", "undo", true},
 	NotMe:            {"not_me", "secure", false},
 	HelpAsked:        {"help_asked", "look", false},
+	CaseAnswered:     {"case_answered", "sign_in", false},
 }
 
 // NoticeKinds lists all kinds in the order of their numbers.
