@@ -5,11 +5,16 @@ package e2e
 import (
 	"net/http"
 	"net/http/cookiejar"
+	neturl "net/url"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/countersign/countersign/client"
 )
 
 // phone makes the browser as small as a phone.
@@ -187,4 +192,108 @@ func (p *person) types(text string) {
 	p.open("/step")
 	p.fill("#code", text)
 	p.press(".code-form button.primary")
+}
+
+// A question to support: with its facts from the review, answered by an agent on a plain page, read by the customer, and settled.
+// Keeps: D.2
+func TestACase(t *testing.T) {
+	t.Parallel()
+	p := newPerson(t, "sqlite:"+filepath.Join(t.TempDir(), "e2e.db"))
+	p.phone()
+	d := &desk{T: t, url: p.url, key: p.key, Client: client.New(p.url, p.key), mails: map[string]int{}}
+	if code := ask(t, "POST", p.url+"/v1/staff", p.key, map[string]any{"contact": "sue@acme.example", "role": "support"}, nil, nil); code != 201 {
+		t.Fatalf("the invitation: %d", code)
+	}
+	sue := p.stranger()
+	at, err := neturl.Parse(p.url)
+	must(t, err)
+	sue.client.Jar.SetCookies(at, []*http.Cookie{{Name: "session", Value: d.agent("sue@acme.example").session, Path: "/"}})
+
+	p.signUp()
+	thief := p.stranger()
+	thief.post("/forgot", "contact", annMail)
+	thief.post("/step/send").says("Enter the code we sent")
+	p.code(annMail, 1)
+	p.reviews("A code to get back into an account")
+	p.pressWords("It wasn't me")
+	p.press("form[action='/review/case'] button")
+	p.sees("Support knows. They answer in the security centre.")
+	p.open("/cases")
+	p.sees("Your questions to support", "A code that I didn't ask for", "Waiting for support")
+	p.pressWords("A code that I didn't ask for")
+	p.sees("What support knows of it", "Code asked for", "A code to get back into an account", "it wasn't me")
+
+	sue.open("/support/cases").says("Cases", "A code that I didn't ask for", "Waiting for support")
+	path := sue.find(`href="(/support/cases/case_[0-9a-f]+)"`)
+	sue.open(path).says("Codes ended", "Customer")
+	sue.post(path, "text", "We have looked. Your code was 482135, wasn't it?").says("Support has answered", "••••••")
+	p.message(annMail, "Support answered your case", 0)
+	p.open("/cases")
+	p.pressWords("A code that I didn't ask for")
+	clear(p.seen)
+	p.sees("Support has answered", "We have looked.")
+	p.write("Thank you.")
+	p.pressWords("Send it")
+	p.sees("Waiting for support", "Thank you.")
+	p.pressWords("It is settled")
+	p.sees("Settled")
+	p.open("/security/activity")
+	p.sees("support answered a case", "A case was opened")
+
+	if thief.open("/support/cases"); strings.Contains(thief.last, "A code that I didn't ask for") {
+		t.Fatal("a stranger sees cases")
+	}
+	p.open("/support/cases") // a customer isn't staff
+	p.sees("Your role may not do that")
+}
+
+// Something suspicious is reported, with a picture and without an account: what is in it is blanked, the reporter hears what became of it.
+// Keeps: E.3
+func TestAReport(t *testing.T) {
+	t.Parallel()
+	p := newPerson(t, "sqlite:"+filepath.Join(t.TempDir(), "e2e.db"))
+	p.phone()
+	p.open("/check")
+	p.pressWords("Report something suspicious")
+	p.sees("Report something suspicious", "Leave out codes, passwords and card numbers")
+	p.press("form[action='/report'] button.primary")
+	p.sees("What did it say?") // an empty one is refused
+	picture := filepath.Join(t.TempDir(), "shot.png")
+	must(t, os.WriteFile(picture, pngLogo(t), 0o600))
+	p.fill("#sender", "+14155550123")
+	p.write("Your parcel waits. Pay at http://acme-parcel.evil.test with card 4111 1111 1111 1111, code 482135")
+	must(t, chromedp.Do(p.ctx, chromedp.SetUploadFiles(chromedp.CSS("#picture"), []string{picture})))
+	p.press("form[action='/report'] button.primary")
+	p.sees("Thank you, we've got your report")
+	p.pressWords("Your report")
+	p.sees("haven't looked at it yet")
+	var list struct {
+		Reports []struct{ ID, Text, Screenshot string }
+	}
+	d := &desk{T: t, url: p.url, key: p.key, Client: client.New(p.url, p.key), mails: map[string]int{}}
+	ask(t, "POST", p.url+"/v1/staff", p.key, map[string]any{"contact": "sue@acme.example", "role": "support"}, nil, nil)
+	d.agent("sue@acme.example").does("GET", "reports", nil, "OK", &list)
+	if len(list.Reports) != 1 || strings.ContainsAny(list.Reports[0].Text, "48") {
+		t.Fatalf("%+v", list)
+	}
+	stranger := p.stranger()
+	stranger.open("/report/status").says("We find no such report")
+	stranger.post("/report", "kind", "page", "text", strings.Repeat("x", 5000))
+	if stranger.status != 422 {
+		t.Errorf("too long a text: %d", stranger.status)
+	}
+}
+
+// reviews opens the page about codes when a code is on it: it is when a provider has taken it.
+func (p *person) reviews(words string) {
+	p.Helper()
+	p.open("/review")
+	p.until("document.querySelector('main').innerText.includes(" + quote(words) + ") || (location.reload(), false)")
+}
+
+// write fills in the text of a form.
+func (p *person) write(text string) {
+	p.Helper()
+	p.until("!!document.querySelector('#text')")
+	p.run("document.querySelector('#text').value = " + quote(text))
 }

@@ -36,6 +36,23 @@ var (
 	errPictureGiven = fault.New(fault.Conflict, "screenshot_given", "This report has a screenshot already, or somebody has judged it. Make another report.")
 )
 
+// CheckScreenshot refuses what is no picture, or too large a one, by its first bytes: before anything is written of whoever sends it.
+//
+// Faults: TooLarge, Invalid.
+func CheckScreenshot(raw []byte) error {
+	if len(raw) > MaxScreenshot {
+		return errPictureLarge
+	}
+	conf, kind, err := image.DecodeConfig(bytes.NewReader(raw))
+	switch {
+	case err != nil || kind != "png" && kind != "jpeg" || conf.Width <= 0 || conf.Height <= 0:
+		return errNoScreenshot.WithCause(err)
+	case int64(conf.Width)*int64(conf.Height) > maxPixels:
+		return errPictureLarge
+	}
+	return nil
+}
+
 // clean reads a picture and writes it anew: only its pixels are left, no metadata (EXIF with place and time, comments, colour profiles) and
 // nothing that was hidden behind it. Size and pixels are bounded before anything is decoded.
 //

@@ -17,6 +17,7 @@ const (
 	cookieFlow     = "flow"
 	cookieDevices  = "device"
 	cookieNext     = "next"
+	cookieReport   = "report"   // what became of a report that was made without an account
 	cookieProof    = "proof"    // a contact that was proven without an account
 	cookieLanguage = "language" // read by no decision
 	cookieZone     = "zone"     // set by the page's script

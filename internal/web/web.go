@@ -8,6 +8,7 @@ package web
 
 import (
 	"embed"
+	"errors"
 	"html/template"
 	"log/slog"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/account"
+	"github.com/countersign/countersign/internal/care"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/locale"
@@ -30,6 +32,7 @@ var files embed.FS
 // Options of New. All are needed but Aside, Done, Proxies and Help.
 type Options struct {
 	Accounts *account.Accounts
+	Care     *care.Care
 	ByHost   func(host string) (*service.Service, bool) // the service whose pages are at a host name
 	Places   *place.Finder
 	Region   string // of numbers that come without a country
@@ -119,6 +122,8 @@ type route struct {
 const (
 	maxForm    = 8 << 10
 	maxPasskey = 64 << 10
+	maxLong    = 64 << 10 // a text of thousands of characters, as a form has it
+	maxReport  = 3 << 20  // with a picture
 )
 
 // visit is one request with what is known of who makes it.
@@ -147,9 +152,23 @@ func (p *Pages) serve(x *httpx.Exchange, r *route) error {
 	if strings.HasSuffix(r.pattern, "/passkey") || strings.HasSuffix(r.pattern, "/answer") {
 		limit = maxPasskey
 	}
+	switch r.pattern {
+	case "POST /report":
+		limit = maxReport
+	case "POST /check/paste", "POST /cases", "POST /cases/{id}", "POST /support/cases/{id}":
+		limit = maxLong
+	}
 	x.Request.Body = http.MaxBytesReader(x, x.Request.Body, limit)
 	if x.Request.Method == http.MethodPost {
-		if err := x.Request.ParseForm(); err != nil {
+		err := x.Request.ParseForm()
+		if err == nil && strings.HasPrefix(x.Request.Header.Get("Content-Type"), "multipart/") {
+			err = x.Request.ParseMultipartForm(limit)
+		}
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return fault.New(fault.TooLarge, "form_too_large", "That is more than this form takes. Make it shorter, or the picture smaller.")
+		}
+		if err != nil {
 			return fault.New(fault.Invalid, "form_unreadable", "The form can't be read. Go back and send it again.")
 		}
 	}
