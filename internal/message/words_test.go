@@ -375,7 +375,7 @@ func TestNoticeKinds(t *testing.T) {
 	t.Parallel()
 	names := strings.Fields(`sign_up_taken new_device second_step_failed two_step_on two_step_off factor_added factor_removed recovery_codes_new
 		recovery_code_used password_changed password_reset contact_added contact_changed contact_removed device_revoked recovery_started
-		recovery_waiting recovery_done recovery_stopped undone contact_confirm contact_bounced account_closed not_me`)
+		recovery_waiting recovery_done recovery_stopped undone contact_confirm contact_bounced account_closed not_me case_answered`)
 	kinds := message.NoticeKinds()
 	if len(kinds) != len(names) {
 		t.Fatalf("%d kinds", len(kinds))
