@@ -128,6 +128,11 @@ func TestCasesByAPI(t *testing.T) {
 			t.Errorf("%s isn't seen: %+v", kind, seen.Entries)
 		}
 	}
+	var all struct{ Cases []caseOf }
+	d.does("GET", "/v1/session/export", ann.Session, nil, "OK", &all)
+	if len(all.Cases) != 1 || len(all.Cases[0].Messages) != 3 {
+		t.Fatalf("what is kept of her: %+v", all)
+	}
 	d.hears("case.opened", "case.answered", "case.said", "case.closed")
 }
 
