@@ -134,6 +134,16 @@ func TestCasesByAPI(t *testing.T) {
 		t.Fatalf("what is kept of her: %+v", all)
 	}
 	d.hears("case.opened", "case.answered", "case.said", "case.closed")
+	d.does("GET", "/v1/accounts/"+ann.Account+"/cases", "", nil, "OK", &own)
+	if len(own.Cases) != 1 {
+		t.Fatalf("%+v", own)
+	}
+	must(t, d.CloseAccount(t.Context(), ann.Account)) // it is forgotten at once, and her cases with it
+	sue.does("GET", "cases/"+c.ID, nil, "case_not_found", nil)
+	sue.does("GET", "cases", nil, "OK", &work)
+	if len(work.Cases) != 0 {
+		t.Fatalf("%+v", work)
+	}
 }
 
 // hears waits until the feed has told of all these.
