@@ -69,7 +69,7 @@ type Options struct {
 // Care is the cases and reports of all services. All methods may be called concurrently, on any number of nodes.
 type Care struct {
 	Options
-	decoding chan struct{} // whoever decodes a picture holds it: one needs up to 120 MB
+	decoding chan struct{} // whoever decodes a picture holds it: one needs up to 250 MB
 }
 
 // New returns the cases and reports.
@@ -323,13 +323,17 @@ func (c *Care) written(text, field string, most int) (string, error) {
 	if utf8.RuneCountInString(text) > most {
 		return "", fault.New(fault.Invalid, "text_too_long", fmt.Sprintf("This may have at most %d characters. Shorten it.", most)).WithField(field)
 	}
-	text = strings.Map(func(r rune) rune {
+	return cut(c.Blank(strings.TrimSpace(plain(text))), most), nil
+}
+
+// plain leaves out what isn't seen: control characters but for line ends, and marks that turn the direction of what follows.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' || r == unicode.ReplacementChar || unicode.Is(unicode.Bidi_Control, r) {
 			return -1
 		}
 		return r
 	}, strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\r\n", "\n"))
-	return cut(c.Blank(strings.TrimSpace(text)), most), nil
 }
 
 // line is written on one line.

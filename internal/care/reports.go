@@ -14,7 +14,6 @@ import (
 	"github.com/countersign/countersign/internal/account"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
-	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/verification"
@@ -252,7 +251,7 @@ func oneLine(s string) (string, error) {
 	if len(s) > 4*maxSender || len([]rune(s)) > maxSender {
 		return "", fault.New(fault.Invalid, "sender_too_long", fmt.Sprintf("sender may have at most %d characters.", maxSender)).WithField("sender")
 	}
-	return strings.Join(strings.Fields(message.Word(s, 4*maxSender)), " "), nil
+	return strings.Join(strings.Fields(plain(s)), " "), nil
 }
 
 // findReport reads a report as it was last committed.

@@ -288,6 +288,36 @@ func TestScreenshots(t *testing.T) {
 	})
 }
 
+// What is small as a file and large to decode is refused before it is decoded: many pixels, deep ones, a progressive JPEG, one of many scans.
+func TestPictureBombs(t *testing.T) {
+	t.Parallel()
+	var deep, grey, scans bytes.Buffer
+	must(t, png.Encode(&deep, image.NewGray16(image.Rect(0, 0, 3200, 3200))))
+	must(t, png.Encode(&grey, image.NewGray(image.Rect(0, 0, 4500, 4500))))
+	must(t, jpeg.Encode(&scans, picture(t, 9, 9), nil))
+	must(t, scans.WriteByte(0xff))
+	scans.Write(bytes.Repeat([]byte{0xff, 0xda}, 65))
+	var large bytes.Buffer
+	must(t, jpeg.Encode(&large, image.NewGray(image.Rect(0, 0, 3000, 3000)), nil))
+	progressive := append(large.Bytes(), 0xff, 0xc2)
+	for name, c := range map[string]struct {
+		raw  []byte
+		code string
+	}{
+		"pixels": {grey.Bytes(), "screenshot_too_large"}, "deep": {deep.Bytes(), "screenshot_too_large"},
+		"progressive": {progressive, "screenshot_too_large"}, "scans": {scans.Bytes(), "invalid_screenshot"}, "header": {bomb(), "screenshot_too_large"},
+	} {
+		start := time.Now()
+		_, _, err := care.Clean(c.raw)
+		if refused(t, err, c.code); time.Since(start) > time.Second {
+			t.Errorf("%s: refused after %v", name, time.Since(start))
+		}
+	}
+	if _, kind, err := care.Clean(large.Bytes()); err != nil || kind != care.JPEG {
+		t.Fatalf("a large picture that is no bomb: %v", err)
+	}
+}
+
 // Whatever is sent as a picture is refused or comes out as a small picture.
 func FuzzScreenshot(f *testing.F) {
 	var p, j bytes.Buffer

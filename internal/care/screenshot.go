@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"image/color"
 	"image/draw"
 	"image/jpeg"
 	"image/png"
@@ -20,6 +21,7 @@ import (
 const (
 	MaxScreenshot = 2 << 20    // bytes, as it comes and as it is stored
 	maxPixels     = 20_000_000 // before it is decoded
+	maxScans      = 64         // of a JPEG
 	longestSide   = 1600       // of what is stored
 	jpegQuality   = 85
 )
@@ -78,14 +80,29 @@ func clean(raw []byte) ([]byte, string, error) {
 	switch {
 	case err != nil || conf.Width <= 0 || conf.Height <= 0:
 		return nil, "", errNoScreenshot.WithCause(err)
-	case int64(conf.Width)*int64(conf.Height) > maxPixels:
+	case int64(conf.Width)*int64(conf.Height)*weight(raw, kind, conf) > maxPixels:
 		return nil, "", errPictureLarge
+	case kind == JPEG && bytes.Count(raw, []byte{0xff, 0xda}) > maxScans: // each marker goes over the whole picture again
+		return nil, "", errNoScreenshot
 	}
 	img, err := decode()
 	if err != nil {
 		return nil, "", errNoScreenshot.WithCause(err)
 	}
 	return encode(shrink(img), kind)
+}
+
+// weight is how many times as much memory a pixel takes as one of eight bits: twice with sixteen, and thrice in a progressive JPEG (its marker is ff c2),
+// whose coefficients are all kept until the end.
+func weight(raw []byte, kind string, conf image.Config) int64 {
+	switch conf.ColorModel {
+	case color.RGBA64Model, color.NRGBA64Model, color.Gray16Model:
+		return 2
+	}
+	if kind == JPEG && bytes.Contains(raw, []byte{0xff, 0xc2}) {
+		return 3
+	}
+	return 1
 }
 
 func encode(img image.Image, kind string) ([]byte, string, error) {
@@ -171,13 +188,7 @@ func (c *Care) AddScreenshot(ctx context.Context, svc *service.Service, id, owne
 	case b.Screenshot != "" || b.Status != Received:
 		return nil, errPictureGiven
 	}
-	select {
-	case c.decoding <- struct{}{}:
-	case <-ctx.Done():
-		return nil, fault.As(ctx.Err())
-	}
-	content, kind, err := clean(raw)
-	<-c.decoding
+	content, kind, err := c.cleanOne(ctx, raw)
 	if err != nil {
 		return nil, err
 	}
@@ -190,6 +201,17 @@ func (c *Care) AddScreenshot(ctx context.Context, svc *service.Service, id, owne
 		tx.Put(key, seal(svc, key, &pictureBody{kind, content}, at, true))
 		return nil
 	})
+}
+
+// cleanOne is clean, one at a time, so that pictures take a bounded memory.
+func (c *Care) cleanOne(ctx context.Context, raw []byte) ([]byte, string, error) {
+	select {
+	case c.decoding <- struct{}{}:
+	case <-ctx.Done():
+		return nil, "", fault.As(ctx.Err())
+	}
+	defer func() { <-c.decoding }()
+	return clean(raw)
 }
 
 // Screenshot returns a report's screenshot and its type, for support.

@@ -237,8 +237,10 @@ type Entry struct {
 
 // Export is everything that is kept of a person, but for secrets.
 type Export struct {
-	Account  Account `json:"account"`
-	Activity []Entry `json:"activity"`
+	Account  Account     `json:"account"`
+	Activity []Entry     `json:"activity"`
+	Cases    []Case      `json:"cases"`
+	Reports  []OwnReport `json:"reports"`
 }
 
 // LocaleBody chooses a language.

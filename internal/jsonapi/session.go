@@ -194,7 +194,22 @@ func (a *API) export(c *call) error {
 	if err != nil {
 		return err
 	}
-	return write(c, 200, Export{shownAccount(e.Account), activity(e.Activity, 0, true).Entries})
+	out := Export{Account: shownAccount(e.Account), Activity: activity(e.Activity, 0, true).Entries, Cases: []Case{}, Reports: []OwnReport{}}
+	cases, err := a.Care.ListOf(c.context(), c.svc, c.who.ID)
+	if err != nil {
+		return err
+	}
+	for _, one := range cases {
+		out.Cases = append(out.Cases, shownCase(one, false))
+	}
+	reports, err := a.Care.ReportsOf(c.context(), c.svc, c.who.ID)
+	if err != nil {
+		return err
+	}
+	for _, r := range reports {
+		out.Reports = append(out.Reports, a.shownOwn(r))
+	}
+	return write(c, 200, out)
 }
 
 func (a *API) closeOwn(c *call) error {
