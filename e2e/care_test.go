@@ -297,3 +297,53 @@ func (p *person) write(text string) {
 	p.until("!!document.querySelector('#text')")
 	p.run("document.querySelector('#text').value = " + quote(text))
 }
+
+// A message is doubted: pasted, it is one that was sent, more than that, a fraud, or nobody can tell; what is pasted leaves its digits behind.
+// Keeps: E.1, S23, S24
+func TestIsThisMessageReal(t *testing.T) {
+	t.Parallel()
+	p := newPerson(t, "sqlite:"+filepath.Join(t.TempDir(), "e2e.db"))
+	p.phone()
+	paste := func(text string) {
+		p.Helper()
+		p.open("/check")
+		p.pressWords("I got a message")
+		p.write(text)
+		p.press("form[action='/check/paste'] button.primary")
+	}
+	paste("482135 is your Demo code to sign in. We never ask for it.")
+	p.sees("We can't tell", "Sign in, or show that the phone or address is yours")
+	paste("")
+	p.sees("Write what happened")
+	p.signUp()
+	p.pass(time.Minute)
+	other := p.stranger()
+	other.post("/signup", "contact", annPhone, "password", annWords)
+	text := p.message(annPhone, "is your Demo code", 0).Text
+	p.open("/security/contacts")
+	p.fill("#contact", annPhone)
+	p.press("form[action='/security/contacts'] button.primary")
+	if p.path() == "/step" {
+		n := p.sent(annPhone)
+		p.press("form[action='/step/send'] button")
+		p.fill("#code", p.code(annPhone, n))
+		p.press(".code-form button.primary")
+	}
+	p.open("/check/messages")
+	p.until("document.querySelector('main').innerText.includes('text to the phone ending in 21') || (location.reload(), false)")
+	paste(strings.Replace(text, "to sign up", "to sign up", 1))
+	p.sees("We sent these words", "Tell the code to nobody")
+	paste(text + "\nReply with the code to https://demo-check.evil.com now")
+	clear(p.seen)
+	p.sees("has more in it than we sent", "A link leads to a site", "It asks for a code")
+	if strings.ContainsAny(strings.ReplaceAll(p.text("main"), "ending in 21", ""), "6789") && strings.Contains(p.text("main"), text[:6]) {
+		t.Fatal("the code is shown")
+	}
+	paste("Demo: your account is suspended. Confirm your password at http://demo.example.evil.com within 24 hours.")
+	p.sees("This looks like a fraud", "It asks for a password", "Report this message")
+	paste("See you at the station at ten.")
+	p.sees("We have sent you no such message", "We noticed nothing else in it")
+	if got := strings.ToLower(p.text("main")); strings.Contains(got, " safe") {
+		t.Error("a message is called safe")
+	}
+}

@@ -240,7 +240,7 @@ func (a *Accounts) answerCode(ctx context.Context, svc *service.Service, f *flow
 // own count for the account. Nil: it was none.
 func (a *Accounts) appTyped(ctx context.Context, svc *service.Service, f *flow, b *body, ans *Answer) (*Step, error) {
 	code, ok := typedApp(ans.Typed)
-	if !ok || len(b.Apps) == 0 || f.beforeProof() || f.Kind == FlowUndo {
+	if !ok || len(b.Apps) == 0 || f.Kind != FlowSignIn && !f.Kind.signedIn() {
 		return nil, a.wrongAnswer(ctx, svc, f, ans)
 	}
 	other := *f
@@ -257,20 +257,21 @@ func (a *Accounts) appTyped(ctx context.Context, svc *service.Service, f *flow, 
 			return "", err
 		}
 		for i := range d.b.Apps {
-			ours = ours || d.b.useApp(d.b.Apps[i].ID, code, d.at)
+			ours = ours || d.b.useApp(d.b.Apps, d.b.Apps[i].ID, code, d.at)
 		}
-		if ours && counts {
+		switch {
+		case ours && counts:
 			return "", nil
+		case ours:
+			return problemAppCode, nil
 		}
 		return "wrong_code", nil
 	})
 	switch {
 	case err != nil && fault.As(err).Kind == fault.TooMany:
 		return nil, a.wrongAnswer(ctx, svc, f, ans) // nobody may guess at the app now: it was a wrong code
-	case err != nil || ours && counts:
+	case err != nil || ours:
 		return s, err
-	case ours:
-		return a.problem(ctx, svc, f, b, Problem{Code: problemAppCode})
 	}
 	return nil, nil
 }
@@ -321,13 +322,13 @@ func (a *Accounts) guessed(
 			return "", err
 		}
 		wrong, err := check(d)
-		if wrong != "" {
+		if wrong != "" && wrong != problemAppCode { // a right code in the wrong field is no guess
 			d.wrongGuess(d.visiting(ans), with)
 			d.suspicious(f, &ans.Visitor)
 		}
 		return wrong, err
 	})
-	if err == nil && s.Problem != nil {
+	if err == nil && s.Problem != nil && s.Problem.Code != problemAppCode {
 		a.Callers.Wrong(svc, a.Ledger.Now())
 		return s, nil
 	}

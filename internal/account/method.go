@@ -58,7 +58,7 @@ func (a *Accounts) answerApp(ctx context.Context, svc *service.Service, f *flow,
 		if err := d.appThrottled(ans); err != nil {
 			return "", err
 		}
-		if id, _ := thingID('a', f.Way); !d.b.useApp(id, code, d.at) {
+		if id, _ := thingID('a', f.Way); !d.b.useApp(f.apps(d.b), id, code, d.at) {
 			return "wrong_app_code", nil
 		}
 		return "", nil
@@ -103,9 +103,20 @@ func (a *Accounts) textTyped(ctx context.Context, svc *service.Service, f *flow,
 	return nil, nil
 }
 
-// useApp judges a code of an app of the account and burns its time step, also where an undo would restore the app: what was burnt stays
-// burnt.
-func (b *body) useApp(id uint32, code otp.Code, at int64) bool {
+// apps are those that a flow may be answered with.
+func (f *flow) apps(b *body) []app {
+	if u := f.undo(b); u != nil {
+		return u.Before.Apps
+	}
+	return b.Apps
+}
+
+// useApp judges a code of one of some apps of the account and burns its time step, also where an undo would restore the app: what was burnt
+// stays burnt.
+func (b *body) useApp(among []app, id uint32, code otp.Code, at int64) bool {
+	if !slices.ContainsFunc(among, func(p app) bool { return p.ID == id }) {
+		return false
+	}
 	places := [][]app{b.Apps}
 	for i := range b.Undos {
 		places = append(places, b.Undos[i].Before.Apps)
@@ -117,9 +128,6 @@ func (b *body) useApp(id uint32, code otp.Code, at int64) bool {
 				found = append(found, p)
 			}
 		}
-	}
-	if len(found) == 0 {
-		return false
 	}
 	newest := slices.MaxFunc(found, func(p, q *app) int { return cmp.Compare(p.LastStep, q.LastStep) })
 	right := newest.accept(code, at)

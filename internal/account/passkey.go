@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -209,7 +210,7 @@ func (a *Accounts) answerPasskey(ctx context.Context, svc *service.Service, f *f
 		return a.wrongPasskey(ctx, svc, f, b)
 	}
 	return a.conclude(ctx, svc, f, MethodPasskey, ans, func(d *decision) (string, error) {
-		if !d.b.usePasskey(used, d.at) {
+		if !d.b.usePasskey(f.passkeys(d.b), used, d.at) {
 			return "wrong_passkey", nil
 		}
 		return "", nil
@@ -221,11 +222,15 @@ func (a *Accounts) wrongPasskey(ctx context.Context, svc *service.Service, f *fl
 	return a.problem(ctx, svc, f, b, Problem{Code: "wrong_passkey"})
 }
 
-// usePasskey notes the use of a passkey, also where an undo would restore it; false: it is no longer there, or its counter went back, as a
+// usePasskey notes the use of one of some passkeys, also where an undo would restore it; false: it is no longer there, or its counter went back, as a
 // copy's does.
-func (b *body) usePasskey(used *webauthn.Credential, at int64) bool {
+func (b *body) usePasskey(among []passkey, used *webauthn.Credential, at int64) bool {
+	same := func(p passkey) bool {
+		var c webauthn.Credential
+		return json.Unmarshal(p.Credential, &c) == nil && bytes.Equal(c.ID, used.ID)
+	}
 	record, err := json.Marshal(used)
-	if err != nil || used.Authenticator.CloneWarning {
+	if err != nil || used.Authenticator.CloneWarning || !slices.ContainsFunc(among, same) {
 		return false
 	}
 	places := []*[]passkey{&b.Passkeys}
@@ -280,7 +285,7 @@ func (a *Accounts) passkeyAlone(ctx context.Context, svc *service.Service, w *we
 		if err := d.spend(f); err != nil {
 			return err
 		}
-		if d.b.State != Open || !d.b.usePasskey(used, d.at) {
+		if d.b.State != Open || !d.b.usePasskey(d.b.Passkeys, used, d.at) {
 			return errPasskeyGone
 		}
 		return d.signedIn(f, MethodPasskey, ans, &out)

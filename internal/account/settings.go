@@ -353,6 +353,8 @@ func (a *Accounts) contactAdded(d *decision, f *flow, ans *Answer, out *outcome)
 			d.b.Contacts = slices.Delete(slices.Clone(d.b.Contacts), replaced, replaced+1)
 			freed = d.freeLogin(&old, d.at+undoLife)
 		}
+		// One that was named before and never proven is the same contact.
+		d.b.Contacts = slices.DeleteFunc(slices.Clone(d.b.Contacts), func(c contactOf) bool { return foldedText(c.Value) == foldedText(f.Contact) })
 		d.b.Contacts = append(d.b.Contacts, fresh)
 	})
 	if err = cmp.Or(err, freed); err != nil {

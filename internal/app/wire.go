@@ -117,7 +117,7 @@ func (a *App) handler(proxies []netip.Prefix) (http.Handler, error) {
 		mux.Handle(path, api)
 	}
 	opt := web.Options{
-		Accounts: a.accounts, Care: a.care, ByHost: a.registry.ByDomain, Places: a.places, Region: a.opt.Config.Get("default-region"), Now: a.ledger.Now, Log: a.opt.Log,
+		Accounts: a.accounts, Care: a.care, Renderer: a.dispatcher.Renderer(), ByHost: a.registry.ByDomain, Places: a.places, Region: a.opt.Config.Get("default-region"), Now: a.ledger.Now, Log: a.opt.Log,
 		Secure: !a.opt.Dev, Proxies: proxies, Help: a.opt.Config.Get("help-folder"), Done: a.stopping,
 	}
 	if a.inbox != nil {

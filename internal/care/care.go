@@ -23,6 +23,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/countersign/countersign/internal/account"
+	"github.com/countersign/countersign/internal/authentic"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
@@ -60,7 +61,7 @@ type Options struct {
 	Log     *slog.Logger
 	// Rows gives those of a kind of one service, the latest first, before an id, at most limit.
 	Rows func(ctx context.Context, kind ledger.Kind, service uint32, before ledger.ID, limit int) ([]Listed, error)
-	// Blank masks codes and the numbers of cards and accounts in what people wrote, before it is stored; nil: [BlankDigits].
+	// Blank masks codes and the numbers of cards and accounts in what people wrote, before it is stored; nil: [authentic.BlankDigits].
 	Blank func(string) string
 	// Places says where else to report; nil: those that are built in.
 	Places *Places
@@ -75,7 +76,7 @@ type Care struct {
 // New returns the cases and reports.
 func New(opt Options) *Care {
 	if opt.Blank == nil {
-		opt.Blank = BlankDigits
+		opt.Blank = authentic.BlankDigits
 	}
 	if opt.Places == nil {
 		opt.Places = builtIn()
@@ -351,38 +352,6 @@ func cut(s string, most int) string {
 		most--
 	}
 	return s
-}
-
-// blank stands for a digit that isn't stored.
-const blank = '\u2022'
-
-// BlankDigits masks every run of four digits or more, however they are grouped: codes and the numbers of cards, accounts and phones.
-// Digits of all scripts count.
-func BlankDigits(text string) string {
-	out := []rune(text)
-	for i := 0; i < len(out); {
-		if !unicode.IsDigit(out[i]) {
-			i++
-			continue
-		}
-		end, digits := i, 0
-		for j := i; j < len(out) && j-end <= 2; j++ { // up to two characters may part a group from the next
-			if unicode.IsDigit(out[j]) {
-				end, digits = j, digits+1
-			} else if out[j] == '\n' || !unicode.IsSpace(out[j]) && !strings.ContainsRune("-.\u2010\u2011\u2013/", out[j]) {
-				break
-			}
-		}
-		if digits >= 4 {
-			for j := i; j <= end; j++ {
-				if unicode.IsDigit(out[j]) {
-					out[j] = blank
-				}
-			}
-		}
-		i = end + 1
-	}
-	return string(out)
 }
 
 func moment(at int64) time.Time {

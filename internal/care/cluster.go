@@ -5,15 +5,12 @@ package care
 import (
 	"cmp"
 	"context"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 
-	"golang.org/x/net/idna"
-	"golang.org/x/net/publicsuffix"
-
+	"github.com/countersign/countersign/internal/authentic"
 	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/service"
@@ -62,7 +59,7 @@ func cluesOf(svc *service.Service, b *reportBody) []clue {
 	add(clueSender, senderKey(b.Sender, b.Country), b.Sender)
 	seen := map[string]bool{}
 	for _, d := range b.Domains {
-		if r := registrable(d); !seen[r] && len(seen) < maxClueDomains {
+		if r := authentic.Registrable(d); !seen[r] && len(seen) < maxClueDomains {
 			seen[r] = true
 			add(clueDomain, r, r)
 		}
@@ -89,7 +86,7 @@ func senderKey(sender, country string) string {
 func textKey(text string) string {
 	var words []string
 	for _, w := range strings.Fields(strings.ToLower(text)) {
-		if strings.ContainsRune(w, blank) || strings.ContainsAny(w, "/@") || strings.ContainsFunc(w, unicode.IsDigit) || hostOf(w) != "" {
+		if strings.ContainsRune(w, authentic.Blanked) || strings.ContainsAny(w, "/@") || strings.ContainsFunc(w, unicode.IsDigit) || authentic.HostOf(w) != "" {
 			continue
 		}
 		if w = strings.TrimFunc(w, func(r rune) bool { return !unicode.IsLetter(r) }); w != "" {
@@ -103,67 +100,6 @@ func textKey(text string) string {
 		return ""
 	}
 	return strings.Join(words, " ")
-}
-
-// domainsOf finds the domains in a text and in URLs, also those that were written so as to be no link: hxxps://bad[.]example.
-func domainsOf(text string, urls []string) []string {
-	var out []string
-	words := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`<>"'(),;`, r) })
-	for _, w := range append(slices.Clone(urls), words...) {
-		if len(out) == maxDomains {
-			break
-		}
-		if h := hostOf(w); h != "" && !slices.Contains(out, h) {
-			out = append(out, h)
-		}
-	}
-	return out
-}
-
-// hostOf is the domain of a link or of an address, in ASCII; empty for what is neither.
-func hostOf(w string) string {
-	if len(w) > 2*maxURL {
-		return ""
-	}
-	w = strings.NewReplacer("[.]", ".", "(.)", ".", "hxxp", "http").Replace(strings.ToLower(w))
-	_, rest, linked := strings.Cut(w, "://")
-	if !linked {
-		rest = w
-	}
-	if i := strings.IndexAny(rest, "/?#\\"); i >= 0 {
-		rest, linked = rest[:i], true
-	}
-	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		rest = rest[i+1:]
-	}
-	rest, _, _ = strings.Cut(rest, ":")
-	rest = strings.Trim(rest, ".!?")
-	if !strings.Contains(rest, ".") || strings.ContainsFunc(rest, func(r rune) bool { return r != '.' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		return ""
-	}
-	if ip, err := netip.ParseAddr(rest); err == nil {
-		if linked {
-			return ip.String()
-		}
-		return ""
-	}
-	host, err := idna.Lookup.ToASCII(rest)
-	if err != nil || len(host) > 253 {
-		return ""
-	}
-	suffix, known := publicsuffix.PublicSuffix(host)
-	if suffix == host || !known && !linked { // two sentences without a space between them are no domain
-		return ""
-	}
-	return host
-}
-
-// registrable is the part of a domain that somebody registered (by the public suffix list), or all of it.
-func registrable(host string) string {
-	if r, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil {
-		return r
-	}
-	return host
 }
 
 type clusterBody struct {

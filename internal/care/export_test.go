@@ -2,8 +2,10 @@
 
 package care
 
+import "github.com/countersign/countersign/internal/authentic"
+
 // For tests from outside.
 var (
 	Clean     = clean
-	DomainsOf = domainsOf
+	DomainsOf = func(text string, urls []string) []string { return authentic.Domains(text, urls, maxDomains) }
 )

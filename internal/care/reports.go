@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/account"
+	"github.com/countersign/countersign/internal/authentic"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/secret"
@@ -229,7 +230,7 @@ func (c *Care) newReport(svc *service.Service, n *NewReport, now time.Time) (*re
 	}
 	b := &reportBody{
 		Account: n.Account, Kind: n.Kind, Channel: n.Channel, Sender: sender, Text: text, Country: n.Country, Status: Received,
-		Domains: domainsOf(n.Text, n.URLs),
+		Domains: authentic.Domains(n.Text, n.URLs, maxDomains),
 	}
 	if !n.Received.IsZero() {
 		b.ReceivedAt = n.Received.UnixMilli()

@@ -25,6 +25,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/countersign/countersign/internal/authentic"
 	"github.com/countersign/countersign/internal/care"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/secret"
@@ -350,7 +351,7 @@ func FuzzText(f *testing.F) {
 		if !utf8.ValidString(text) {
 			return
 		}
-		got := care.BlankDigits(text)
+		got := authentic.BlankDigits(text)
 		run := 0
 		was := []rune(text)
 		for i, r := range []rune(got) {
@@ -384,7 +385,7 @@ func TestBlankDigits(t *testing.T) {
 		"24 hours, 365 days":       "24 hours, 365 days",
 		"call\n12\n34":             "call\n12\n34",
 	} {
-		if got := care.BlankDigits(text); got != want {
+		if got := authentic.BlankDigits(text); got != want {
 			t.Errorf("%q became %q", text, got)
 		}
 	}

@@ -114,6 +114,9 @@ func (d *Dispatcher) Start() {
 	}
 }
 
+// Renderer is what messages are put into words by.
+func (d *Dispatcher) Renderer() *Renderer { return d.render }
+
 // Wish is the renderer's: what a text that came in asks for.
 func (d *Dispatcher) Wish(text string) Wish { return d.render.Wish(text) }
 

@@ -29,6 +29,8 @@ func publicRoutes() []route {
 		{"GET /step/why", anybody, (*Pages).why},
 		{"GET /check", perhaps, (*Pages).check},
 		{"GET /check/messages", perhaps, (*Pages).sent},
+		{"GET /check/paste", perhaps, (*Pages).pasting},
+		{"POST /check/paste", perhaps, (*Pages).paste},
 		{"POST /check/prove", anybody, (*Pages).doProve},
 		{"POST /check/block", anybody, (*Pages).doBlock},
 		{"GET /review", perhaps, (*Pages).review},

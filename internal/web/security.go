@@ -40,6 +40,8 @@ func (p *Pages) doSignOut(v *visit) error {
 	}
 	p.clear(v, cookieSession)
 	p.clear(v, cookieNext)
+	p.clear(v, cookieFlow) // what was half-way isn't left to whoever sits down here next
+	p.clear(v, cookieProof)
 	v.signed = nil
 	return see(v, "/signin")
 }

@@ -110,7 +110,7 @@ func (p *Pages) choose(v *visit) error {
 
 // answer judges what was typed, or what an authenticator signed.
 func (p *Pages) answer(v *visit) error {
-	if v.form("password") != v.form("repeat") && v.form("repeat") != "" {
+	if v.Request.PostForm.Has("repeat") && v.form("password") != v.form("repeat") {
 		return p.stepOrProblem(v, nil, errRepeat)
 	}
 	s, err := p.Accounts.Answer(v.Request.Context(), v.svc, p.cookie(v, cookieFlow), &account.Answer{

@@ -22,6 +22,7 @@ import (
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/locale"
+	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/place"
 	"github.com/countersign/countersign/internal/service"
 )
@@ -33,6 +34,7 @@ var files embed.FS
 type Options struct {
 	Accounts *account.Accounts
 	Care     *care.Care
+	Renderer *message.Renderer                          // of the messages that are compared
 	ByHost   func(host string) (*service.Service, bool) // the service whose pages are at a host name
 	Places   *place.Finder
 	Region   string // of numbers that come without a country

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/countersign/countersign/internal/account"
+	"github.com/countersign/countersign/internal/authentic"
 	"github.com/countersign/countersign/internal/locale"
 	"github.com/countersign/countersign/internal/message"
 )
@@ -128,6 +129,11 @@ func TestEveryKeyIsThere(t *testing.T) {
 			t.Errorf("no word for %q", key)
 		}
 	}
+	for _, rule := range authentic.Rules() {
+		if english["authentic.rule."+string(rule)] == "" {
+			t.Errorf("no word for the rule %s", rule)
+		}
+	}
 	for kind := account.ActSignIn; kind.String() != ""; kind++ {
 		if english["act."+kind.String()] == "" && kind != account.ActApplication {
 			t.Errorf("no word for the activity %s", kind)
@@ -142,7 +148,7 @@ func TestEveryKeyIsThere(t *testing.T) {
 			}
 		}
 	}
-	made := []string{"act.", "change.", "date.", "fault.", "problem.", "way.", "method.", "worth.", "strength.", "step.", "code.over_", "code.sent_", "send.to_", "ago.", "time.", "code.failed", "code.arrived", "forgot.", "recover.", "undo.title", "stop.title", "error.", "signin.", "off.", "code.wait", "why.", "review.step.", "sent.code.", "sent.by.", "review.closed_", "report.kind.", "report.state.", "cases.kind_", "cases.state.", "cases.fact.", "help.", "ours.asks."}
+	made := []string{"act.", "change.", "date.", "fault.", "problem.", "way.", "method.", "worth.", "strength.", "step.", "code.over_", "code.sent_", "send.to_", "ago.", "time.", "code.failed", "code.arrived", "forgot.", "recover.", "undo.title", "stop.title", "error.", "signin.", "off.", "code.wait", "why.", "review.step.", "sent.code.", "sent.by.", "review.closed_", "report.kind.", "report.state.", "cases.kind_", "cases.state.", "cases.fact.", "authentic.rule.", "paste.ours_", "help.", "ours.asks."}
 	for key := range maps.Keys(english) {
 		if !asked[base(key)] && !slices.ContainsFunc(made, func(p string) bool { return strings.HasPrefix(key, p) }) {
 			t.Errorf("nobody says %s", key)
