@@ -183,6 +183,7 @@ type language struct {
 	Urgent   []string `json:"urgent"`   //
 	Threat   []string `json:"threat"`   //
 	Prize    []string `json:"prize"`    //
+	Door     []string `json:"door"`     // who brings a parcel: a delivery code is said to them
 }
 
 //go:embed words.json
@@ -194,7 +195,7 @@ var languages = func() map[string]*language {
 		panic(err) // a test reads the words
 	}
 	for _, l := range all {
-		for _, list := range []*[]string{&l.Not, &l.Ask, &l.Do, &l.Code, &l.Password, &l.Card, &l.Pay, &l.Remote, &l.Urgent, &l.Threat, &l.Prize} {
+		for _, list := range []*[]string{&l.Not, &l.Ask, &l.Do, &l.Code, &l.Password, &l.Card, &l.Pay, &l.Remote, &l.Urgent, &l.Threat, &l.Prize, &l.Door} {
 			for i, w := range *list {
 				(*list)[i] = plainWords(w)
 			}
@@ -273,7 +274,7 @@ func examineSentence(s string, add func(Rule, string)) {
 	for _, l := range languages {
 		asks := !hasWord(plain, l.Not)
 		ask, do := asks && has(plain, l.Ask), asks && has(plain, l.Do)
-		if ask && has(plain, l.Code) {
+		if ask && has(plain, l.Code) && !has(plain, l.Door) {
 			add(AsksCode, s)
 		}
 		for rule, words := range map[Rule][]string{AsksPassword: l.Password, AsksCard: l.Card} {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"pgregory.net/rapid"
@@ -88,7 +89,10 @@ func TestBlank(t *testing.T) {
 		"DE89 3704 0044 0532 0130 00": "DE•• •••• •••• •••• •••• ••",
 		"call +1 415 555 0100 now":    "call +1 415 555 0100 now",
 		"call (415) 555-0100":         "call (415) 555-0100",
-		"at 14:02, 3 tries":           "at 14:02, 3 tries",
+		"3 of 12 left":                "3 of 12 left",
+		"4\u200b8\u200b2\u200b1":      "•\u200b•\u200b•\u200b•",
+		"http://12345.example/67890":  "http://12345.example/•••••",
+		"in 2026, 39.99":              "in ••••, ••.••",
 	} {
 		if got := authentic.Blank(text); got != want {
 			t.Fatalf("%q becomes %q", text, got)
@@ -128,41 +132,70 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// Of our own corpus (testdata/corpus.txt), labelled before the rules saw it, how many frauds are missed and how many honest messages are
-// called suspicious. The bounds are what docs/security/unrequested.md reports.
+// How many frauds are missed, and how many honest messages are called suspicious. corpus.txt was written, and labelled, with the rules in mind; the other
+// two by somebody else who didn't know them. The bounds are what docs/security/unrequested.md reports.
 // Keeps: E.1
 func TestCorpus(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("testdata/corpus.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var frauds, honest, missed, wronged int
-	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
-		if strings.HasPrefix(line, "#") {
-			continue
+	others := &authentic.Ours{Name: "Acme", Domains: []string{"acme.com", "acme-shop.de"}}
+	for _, c := range []struct {
+		file              string
+		ours              *authentic.Ours
+		frauds, missed    int
+		honest, suspected int
+	}{
+		{"corpus.txt", acme, 60, 0, 62, 0},
+		{"others.txt", others, 38, 7, 31, 0},
+		{"unseen.txt", others, 24, 6, 28, 1},
+	} {
+		text, err := os.ReadFile("testdata/" + c.file)
+		if err != nil {
+			t.Fatal(err)
 		}
-		parts := strings.SplitN(line, "\t", 3)
-		if len(parts) != 3 {
-			t.Fatalf("the line %q", line)
-		}
-		all := authentic.Examine(parts[2], "", acme)
-		switch suspicious := authentic.Suspicious(all); {
-		case parts[0] == "fraud":
-			if frauds++; !suspicious {
-				missed++
-				t.Logf("missed: %s: %v", parts[2], all)
+		var frauds, honest, missed, suspected int
+		for line := range strings.Lines(string(text)) {
+			if strings.HasPrefix(line, "#") {
+				continue
 			}
-		default:
-			if honest++; suspicious {
-				wronged++
-				t.Logf("wronged: %s: %v", parts[2], all)
+			label, rest, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(line, "\t", " ")), " ")
+			_, words, _ := strings.Cut(rest, " ")
+			all := authentic.Examine(words, "", c.ours)
+			switch suspicious := authentic.Suspicious(all); {
+			case label == "fraud" || label == "bad":
+				if frauds++; !suspicious {
+					missed++
+					t.Logf("%s: missed: %s: %v", c.file, words, all)
+				}
+			default:
+				if honest++; suspicious {
+					suspected++
+					t.Logf("%s: suspected: %s: %v", c.file, words, all)
+				}
 			}
 		}
+		t.Logf("%s: %d of %d frauds missed, %d of %d honest messages suspected", c.file, missed, frauds, suspected, honest)
+		if frauds != c.frauds || honest != c.honest || missed > c.missed || suspected > c.suspected {
+			t.Errorf("%s: worse than reported", c.file)
+		}
 	}
-	t.Logf("%d of %d frauds missed, %d of %d honest messages called suspicious", missed, frauds, wronged, honest)
-	if frauds < 60 || honest < 60 || missed > 3 || wronged > 1 {
-		t.Error("worse than the page reports")
+}
+
+// The worst texts of full length are done with, and soon.
+func TestHostileTexts(t *testing.T) {
+	t.Parallel()
+	for _, part := range []string{"1", "1 ", "+1", "(", "a.", "1.", "a@", "•", "• ", "http://", "rn", "send the code ", "xn--", "acme-"} {
+		text := strings.Repeat(part, authentic.MaxText/len([]rune(part)))
+		done := make(chan bool)
+		go func() {
+			authentic.Examine(text, text[:100], acme)
+			authentic.Compare(text, text)
+			close(done)
+		}()
+		select {
+		case <-done:
+		case <-time.After(time.Minute):
+			t.Fatalf("%q takes too long", part)
+		}
 	}
 }
 

@@ -7,79 +7,88 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/text/unicode/norm"
-
 	"github.com/countersign/countersign/internal/contact"
 )
 
 // Blanked stands for a digit that nobody needs.
 const Blanked = '\u2022'
 
-// BlankDigits masks every run of four digits or more, however they are grouped: codes and the numbers of cards, accounts and phones.
-// Digits of all scripts count.
-func BlankDigits(text string) string {
-	out := []rune(text)
-	for i := 0; i < len(out); {
-		if !unicode.IsDigit(out[i]) {
-			i++
+// minRun is how many digits make a code; fewer are kept.
+const minRun = 4
+
+// hostForm is the name in a link: it is what a link is judged by, so its digits stay.
+var hostForm = regexp.MustCompile(`(?i)(?:https?|hxxps?)://[^\s/?#@]{1,253}`)
+
+// phoneForm is what may be a phone number as messages write it: with its country, or with the area code in brackets.
+var phoneForm = regexp.MustCompile(`(?:[+＋]|\b00)[1-9][0-9 ().\-/]{6,20}[0-9]|\([2-9][0-9]{1,4}\) ?[0-9]{3,4}[ -][0-9]{3,4}`)
+
+// Blank blanks a text that somebody pasted or wrote, before anything else sees it (S24): every four digits and more with nothing but blanks, punctuation,
+// keycaps and invisible characters between them, in any script. So codes go, and the numbers of cards and accounts; years, dates and amounts,
+// too: in doubt it blanks. Phone numbers that are written as such, and the names in links, are kept: they are compared. To blank twice is to blank
+// once.
+func Blank(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	var out strings.Builder
+	end := 0
+	for _, at := range hostForm.FindAllStringIndex(text, -1) {
+		out.WriteString(blankRuns(text[end:at[0]]))
+		out.WriteString(text[at[0]:at[1]])
+		end = at[1]
+	}
+	out.WriteString(blankRuns(text[end:]))
+	return out.String()
+}
+
+func blankRuns(text string) string {
+	runes := []rune(text)
+	for from := 0; from < len(runes); from++ {
+		if !isDigit(runes[from]) {
 			continue
 		}
-		end, digits := i, 0
-		for j := i; j < len(out) && j-end <= 2; j++ { // up to two characters may part a group from the next
-			if unicode.IsDigit(out[j]) {
-				end, digits = j, digits+1
-			} else if out[j] == '\n' || !unicode.IsSpace(out[j]) && !strings.ContainsRune("-.\u2010\u2011\u2013/", out[j]) {
-				break
+		to, digits := from, 0
+		for i := from; i < len(runes) && (isDigit(runes[i]) || isBetween(runes[i])); i++ {
+			if isDigit(runes[i]) {
+				to, digits = i+1, digits+1
 			}
 		}
-		if digits >= 4 {
-			for j := i; j <= end; j++ {
-				if unicode.IsDigit(out[j]) {
-					out[j] = Blanked
+		if digits >= minRun && !isPhone(runes, from, to) {
+			for i := from; i < to; i++ {
+				if isDigit(runes[i]) {
+					runes[i] = Blanked
 				}
 			}
 		}
-		i = end + 1
+		from = to
 	}
-	return string(out)
+	return string(runes)
 }
 
-// keptForm is what Blank looks at before it blanks: the name in a link, and what may be a phone number.
-var keptForm = regexp.MustCompile(`(?i)(?:https?|hxxps?)://[^\s/?#@]{1,253}|` + phoneForm.String())
-
-// phoneForm is what may be a phone number as people and messages write it: with its country, or as the numbers of North America are written.
-var phoneForm = regexp.MustCompile(`(?:\+|\b00)[1-9][0-9 ().\-/]{6,20}[0-9]|\([2-9][0-9]{2}\) ?[0-9]{3}-[0-9]{4}`)
-
-// Blank blanks a text that somebody pasted, before anything else sees it (S24): runs of four digits and more, however they are grouped, so codes
-// and the numbers of cards and accounts. Phone numbers that are written as such and the names in links are kept: they are compared. To blank twice is to
-// blank once.
-func Blank(text string) string {
-	var out strings.Builder
-	text = norm.NFKC.String(text)
-	for {
-		at := keptForm.FindStringIndex(text)
-		if at == nil {
-			break
-		}
-		found := text[at[0]:at[1]]
-		out.WriteString(BlankDigits(text[:at[0]]))
-		if !strings.Contains(found, "://") && phone(found) == "" {
-			found = BlankDigits(found)
-		}
-		out.WriteString(found)
-		text = text[at[1]:]
+// isPhone tells whether the run of digits, with the sign before it, is a phone number.
+func isPhone(runes []rune, from, to int) bool {
+	run := string(runes[from:to])
+	if from > 0 && strings.ContainsRune("(+＋", runes[from-1]) {
+		run = string(runes[from-1]) + run
 	}
-	out.WriteString(BlankDigits(text))
-	return out.String()
+	return phoneForm.FindString(run) == run && phone(run) != ""
+}
+
+// isDigit knows the decimal digits of all scripts, and the circled and raised ones.
+func isDigit(r rune) bool { return unicode.In(r, unicode.Nd, unicode.No) }
+
+// isBetween tells whether a character may stand between the digits of one code.
+func isBetween(r rune) bool {
+	return r != Blanked && (unicode.IsSpace(r) || unicode.In(r, unicode.P, unicode.Z, unicode.Mn, unicode.Me, unicode.Cf) || r == '+' || r == '|')
 }
 
 // phone is a number in its international form; empty: it is none that can be dialled.
 func phone(text string) string {
-	if strings.HasPrefix(text, "00") {
-		text = "+" + text[2:]
-	}
 	region := ""
-	if strings.HasPrefix(text, "(") {
+	switch {
+	case strings.HasPrefix(text, "00"):
+		text = "+" + text[2:]
+	case strings.HasPrefix(text, "＋"):
+		text = "+" + strings.TrimPrefix(text, "＋")
+	case strings.HasPrefix(text, "("):
 		region = "US"
 	}
 	c, err := contact.ParsePhone(text, region)

@@ -351,7 +351,7 @@ func FuzzText(f *testing.F) {
 		if !utf8.ValidString(text) {
 			return
 		}
-		got := authentic.BlankDigits(text)
+		got := authentic.Blank(text)
 		run := 0
 		was := []rune(text)
 		for i, r := range []rune(got) {
@@ -370,25 +370,6 @@ func FuzzText(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestBlankDigits(t *testing.T) {
-	t.Parallel()
-	b := func(n int) string { return strings.Repeat("\u2022", n) }
-	for text, want := range map[string]string{
-		"code 483920":              "code " + b(6),
-		"4 8 3 9":                  b(1) + " " + b(1) + " " + b(1) + " " + b(1),
-		"D-48213":                  "D-" + b(5),
-		"\u0664\u0668\u0663\u0669": b(4),
-		"EUR 39.99":                "EUR " + b(2) + "." + b(2), // rather too much than too little
-		"in 15 minutes":            "in 15 minutes",
-		"24 hours, 365 days":       "24 hours, 365 days",
-		"call\n12\n34":             "call\n12\n34",
-	} {
-		if got := authentic.BlankDigits(text); got != want {
-			t.Errorf("%q became %q", text, got)
-		}
-	}
 }
 
 // Like reports are found alike, and others are not.
