@@ -196,7 +196,7 @@ func TestAttacksOnThePages(t *testing.T) {
 	if p.do("PUT", "/signin", nil); p.status != http.StatusMethodNotAllowed {
 		t.Errorf("PUT: %d", p.status)
 	}
-	if p.post("/signin", "contact", strings.Repeat("x", 20<<10)); p.status != http.StatusBadRequest && p.status != http.StatusUnprocessableEntity {
+	if p.post("/signin", "contact", strings.Repeat("x", 20<<10)); p.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("a form of 20 KB: %d", p.status)
 	}
 }

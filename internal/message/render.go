@@ -25,6 +25,9 @@ type Text struct {
 	Locale  string // BCP 47, of the catalogue that was used
 }
 
+// reviewPath is the page about codes that somebody didn't ask for; its address is short enough to be typed.
+const reviewPath = "/review"
+
 const redacted = "[message]"
 
 var errMarshal = errors.New("message: a text can't be encoded")
@@ -160,8 +163,8 @@ func (v *values) appendTo(dst []byte, gap string) ([]byte, bool) {
 		dst = append(dst, v.amount...)
 	case "payee":
 		dst = append(dst, v.payee...)
-	case "domain":
-		dst = append(dst, v.domain...)
+	case "domain": // where somebody goes who didn't ask for a code
+		dst = append(append(dst, v.domain...), reviewPath...)
 	case "asked":
 		dst = append(dst, v.asked...)
 	case "event":
