@@ -62,7 +62,7 @@ func (a *Accounts) send(ctx context.Context, svc *service.Service, f *flow, b *b
 	}
 	begun, err := a.Codes.Begin(ctx, verification.BeginRequest{
 		Service: svc, Contact: to, Channel: channel, Purpose: f.purpose(), Locale: f.locale(b), Caller: caller, Context: v.context(),
-		Account: f.Account, Decoy: f.Decoy,
+		Account: f.Account, Decoy: f.Decoy, Lifts: f.Kind == FlowProve,
 	})
 	if err != nil {
 		return nil, err

@@ -270,6 +270,28 @@ func TestAStrangersContact(t *testing.T) {
 		if begun.Messages[0].Status != verification.MessageFail || w.post.codes() != n {
 			t.Fatalf("%+v", begun.Messages)
 		}
+		// The owner comes back later: a code that proves the contact goes through, once a day.
+		w.pass(time.Hour)
+		for i := range 2 {
+			again, err := w.accounts.Prove(t.Context(), w.svc, to(t, phone), w.browser().visitor())
+			must(t, err)
+			_, err = w.accounts.Send(t.Context(), w.svc, again.Flow, "", w.browser().visitor())
+			must(t, err)
+			if w.post.codes() != n+1 {
+				t.Fatalf("%d codes through the block after proof %d", w.post.codes()-n, i+1)
+			}
+		}
+		n++
+		w.pass(25 * time.Hour)
+		s, err = w.accounts.Prove(t.Context(), w.svc, to(t, phone), b.visitor())
+		must(t, err)
+		s, err = w.accounts.Send(t.Context(), w.svc, s.Flow, "", b.visitor())
+		must(t, err)
+		s, err = b.answer(s, account.Answer{Typed: w.post.code(t, phone)})
+		must(t, err)
+		proven, err = w.accounts.ProvenBy(w.svc, s.Flow)
+		must(t, err)
+		n++
 		must(t, w.accounts.BlockTo(t.Context(), proven, true))
 		_, err = w.engine.Begin(t.Context(), verification.BeginRequest{Service: w.svc, Contact: to(t, phone), Purpose: service.SignIn})
 		must(t, err)

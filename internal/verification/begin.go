@@ -35,6 +35,7 @@ type BeginRequest struct {
 	Context RequestContext
 	Account ledger.ID // zero: none
 	Decoy   bool      // the account doesn't exist: everything but the message
+	Lifts   bool      // the code proves the contact so that its owner can lift their block: it goes through one, once a day
 	Idempotency
 }
 
@@ -167,7 +168,7 @@ func (d *draft) begin(tx *ledger.Tx, req *BeginRequest, out *answer) error {
 		return tooMany("contact_verifications_exhausted", "This contact has too many codes waiting to be entered.", until-at)
 	}
 	r.queue(req.Channel, &req.Service.Policy, at)
-	d.blocked = r.blocked(c, at)
+	d.blocked = r.blocked(c, req.Lifts, at)
 	save(tx, d.key, &r, c, at)
 	tx.Event(event(EventBegun, d.key, &r, -1, at))
 	if d.blocked {

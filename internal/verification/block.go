@@ -47,9 +47,16 @@ func (e *Engine) BlockedUntil(ctx context.Context, svc *service.Service, to cont
 	return time.Time{}, err
 }
 
-// blocked fails the message that was queued last if the contact's owner wants no codes.
-func (r *Record) blocked(c *Contact, at int64) bool {
-	if c.Blocked <= at {
+// liftEvery is how often a code goes through a block: its owner has no other way to lift it at an address, and to strangers it is no way around.
+const liftEvery = day * 1000
+
+// blocked fails the message that was queued last if the contact's owner wants no codes. One that lifts the block goes through once a day.
+func (r *Record) blocked(c *Contact, lifts bool, at int64) bool {
+	switch {
+	case c.Blocked <= at:
+		return false
+	case lifts && at >= c.Through+liftEvery:
+		c.Through = at
 		return false
 	}
 	m := &r.Messages[len(r.Messages)-1]

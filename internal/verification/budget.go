@@ -21,6 +21,7 @@ type Contact struct {
 	Guesses   [2]Spending `cbor:"5,keyasint"`           // likewise
 	Last      []ledger.ID `cbor:"6,keyasint,omitempty"` // the verifications that ended last, for who types last time's code
 	Blocked   int64       `cbor:"7,keyasint,omitempty"` // until when its owner wants no codes, in Unix milliseconds
+	Through   int64       `cbor:"8,keyasint,omitempty"` // when a code that lifts the block was sent last, likewise
 }
 
 // Place is one pending verification of a contact.
