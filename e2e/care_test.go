@@ -221,7 +221,7 @@ func TestACase(t *testing.T) {
 	p.open("/cases")
 	p.sees("Your questions to support", "A code that I didn't ask for", "Waiting for support")
 	p.pressWords("A code that I didn't ask for")
-	p.sees("What support knows of it", "Code asked for", "A code to get back into an account", "it wasn't me")
+	p.sees("What support knows of it", "Code asked for", "A code to get back into an account, 20", "From", "127.0.0.1", "it wasn't me")
 
 	sue.open("/support/cases").says("Cases", "A code that I didn't ask for", "Waiting for support")
 	path := sue.find(`href="(/support/cases/case_[0-9a-f]+)"`)

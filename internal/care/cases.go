@@ -53,6 +53,7 @@ type NewCase struct {
 	Subject Subject
 	Text    string // may be empty when there are facts
 	Facts   []Fact
+	Known   []Fact // likewise, of what we know ourselves: times and addresses in them aren't blanked
 }
 
 // Case is what a customer and support settle together.
@@ -190,7 +191,7 @@ func (c *Care) newCase(n *NewCase) (string, error) {
 	if !slices.Contains(Subjects(), n.Subject) {
 		return "", fault.New(fault.Invalid, "invalid_subject", "subject must be unrequested_code, code_not_working, suspicious_call, suspicious_message or other.").WithField("subject")
 	}
-	if len(n.Facts) > MaxFacts {
+	if len(n.Facts)+len(n.Known) > MaxFacts {
 		return "", fault.New(fault.Invalid, "too_many_facts", fmt.Sprintf("A case has at most %d facts.", MaxFacts)).WithField("facts")
 	}
 	facts := make([]Fact, len(n.Facts))
@@ -205,9 +206,9 @@ func (c *Care) newCase(n *NewCase) (string, error) {
 		}
 		facts[i] = Fact{f.Key, value}
 	}
-	n.Facts = facts
+	n.Facts = append(facts, n.Known...)
 	text, err := c.written(n.Text, "text", MaxText)
-	if err == nil && text == "" && len(facts) == 0 {
+	if err == nil && text == "" && len(n.Facts) == 0 {
 		return "", errNoText
 	}
 	return text, err

@@ -124,7 +124,7 @@ func (p *Pages) doReviewCase(v *visit) error {
 		}
 	}
 	facts = append(facts, care.Fact{Key: "steps", Value: strings.Join(done, "; ")})
-	c, err := p.Care.Open(v.Request.Context(), v.svc, v.signed.ID, care.NewCase{Subject: care.UnrequestedCode, Text: pg.T("cases.review_text"), Facts: facts})
+	c, err := p.Care.Open(v.Request.Context(), v.svc, v.signed.ID, care.NewCase{Subject: care.UnrequestedCode, Text: pg.T("cases.review_text"), Known: facts})
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ import (
 func TestHelpTopics(t *testing.T) {
 	t.Parallel()
 	p := pages(t)
-	routes := map[string]bool{"/check": true, "/call": true, "/review": true, "/report": true} // pages of other parts
+	routes := map[string]bool{}
 	for _, r := range p.routes() {
 		if method, at, _ := strings.Cut(r.pattern, " "); method == http.MethodGet {
 			routes[at] = true
