@@ -239,7 +239,7 @@ func FuzzExamine(f *testing.F) {
 	f.Add("Send the code to https://acme.example@evil.com", "Acme")
 	f.Add("４８２１３５ \u200b +1 415 555 0100 www.x.y", "+1")
 	f.Fuzz(func(t *testing.T, text, sender string) {
-		if len(text) > 20000 {
+		if authentic.Check(text) != nil {
 			return
 		}
 		for _, finding := range authentic.Examine(text, sender, acme) {

@@ -3,6 +3,7 @@
 package authentic
 
 import (
+	"net/netip"
 	"regexp"
 	"strings"
 	"unicode"
@@ -16,7 +17,13 @@ const Blanked = '\u2022'
 // minRun is how many digits make a code; fewer are kept.
 const minRun = 4
 
-// hostForm is the name in a link: it is what a link is judged by, so its digits stay.
+// BlankAll blanks a text that is to be kept: every four digits and more with nothing but blanks, punctuation, keycaps and invisible characters between
+// them, in any script, numbers of phones too.
+func BlankAll(text string) string {
+	return blankRuns(strings.ToValidUTF8(text, "\uFFFD"), func([]rune, int, int) bool { return false })
+}
+
+// hostForm is the name in a link: it is what a link is judged by, so its digits stay, unless they are as many as a card has.
 var hostForm = regexp.MustCompile(`(?i)(?:https?|hxxps?)://[^\s/?#@]{1,253}`)
 
 // phoneForm is what may be a phone number as messages write it: with its country, or with the area code in brackets.
@@ -31,15 +38,26 @@ func Blank(text string) string {
 	var out strings.Builder
 	end := 0
 	for _, at := range hostForm.FindAllStringIndex(text, -1) {
-		out.WriteString(blankRuns(text[end:at[0]]))
-		out.WriteString(text[at[0]:at[1]])
+		out.WriteString(blankRuns(text[end:at[0]], isPhone))
+		out.WriteString(blankRuns(text[at[0]:at[1]], ofHost))
 		end = at[1]
 	}
-	out.WriteString(blankRuns(text[end:]))
+	out.WriteString(blankRuns(text[end:], isPhone))
 	return out.String()
 }
 
-func blankRuns(text string) string {
+// ofHost tells whether the run of digits may stand in the name of a link: an address, or a few digits.
+func ofHost(runes []rune, from, to int) bool {
+	if _, err := netip.ParseAddr(string(runes[from:to])); err == nil {
+		return true
+	}
+	return to-from <= maxHostRun
+}
+
+const maxHostRun = 8
+
+// blankRuns blanks the runs of digits that keep doesn't want.
+func blankRuns(text string, keep func(runes []rune, from, to int) bool) string {
 	runes := []rune(text)
 	for from := 0; from < len(runes); from++ {
 		if !isDigit(runes[from]) {
@@ -51,7 +69,7 @@ func blankRuns(text string) string {
 				to, digits = i+1, digits+1
 			}
 		}
-		if digits >= minRun && !isPhone(runes, from, to) {
+		if digits >= minRun && !keep(runes, from, to) {
 			for i := from; i < to; i++ {
 				if isDigit(runes[i]) {
 					runes[i] = Blanked

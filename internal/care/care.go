@@ -61,7 +61,7 @@ type Options struct {
 	Log     *slog.Logger
 	// Rows gives those of a kind of one service, the latest first, before an id, at most limit.
 	Rows func(ctx context.Context, kind ledger.Kind, service uint32, before ledger.ID, limit int) ([]Listed, error)
-	// Blank masks codes and the numbers of cards and accounts in what people wrote, before it is stored; nil: [authentic.Blank].
+	// Blank masks codes and the numbers of cards and accounts in what people wrote, before it is stored; nil: [authentic.BlankAll].
 	Blank func(string) string
 	// Places says where else to report; nil: those that are built in.
 	Places *Places
@@ -76,7 +76,7 @@ type Care struct {
 // New returns the cases and reports.
 func New(opt Options) *Care {
 	if opt.Blank == nil {
-		opt.Blank = authentic.Blank
+		opt.Blank = authentic.BlankAll
 	}
 	if opt.Places == nil {
 		opt.Places = builtIn()

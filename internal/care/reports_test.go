@@ -351,7 +351,7 @@ func FuzzText(f *testing.F) {
 		if !utf8.ValidString(text) {
 			return
 		}
-		got := authentic.Blank(text)
+		got := authentic.BlankAll(text)
 		run := 0
 		was := []rune(text)
 		for i, r := range []rune(got) {
