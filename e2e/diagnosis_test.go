@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,10 +21,13 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/countersign/countersign/client"
 	"github.com/countersign/countersign/internal/app"
 	"github.com/countersign/countersign/internal/config"
+	"github.com/countersign/countersign/internal/otp"
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
+	"github.com/countersign/countersign/internal/testkit/peers"
 )
 
 // carrier is an SMS network behind an HTTP gateway. What it does to a number is decided before the code is asked for.
@@ -87,8 +91,9 @@ type induced struct {
 	number string
 	fate   string
 	do     func(l *lab, id, number string)
-	wait   time.Duration // by the clock, before the diagnosis is asked for
-	later  bool          // in the end, when the others have been diagnosed
+	wait   time.Duration       // by the clock, before the diagnosis is asked for
+	later  bool                // in the end, when the others have been diagnosed
+	ask    func(l *lab) string // does all of it; the others' fields say nothing
 }
 
 // lab is the program with a carrier, a clock, and an API key.
@@ -101,11 +106,20 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	c := newCarrier(t)
+	postfix := peers.NewPostfix(t)
+	host, port, err := net.SplitHostPort(postfix.Plain)
+	must(t, err)
 	folder := t.TempDir()
 	file := filepath.Join(folder, "countersign.toml")
 	must(t, os.WriteFile(file, fmt.Appendf(nil, `
 database = "sqlite:%s"
 listen = "127.0.0.1:0"
+smtp-host = "%s"
+smtp-port = "%s"
+smtp-security = "none"
+mail-from = "Acme <codes@acme.example>"
+bounce-domain = "%s"
+bounce-listen = "%s"
 
 [[gateway]]
 name = "main"
@@ -124,7 +138,7 @@ auth = "token"
 secret = "0123456789abcdef"
 from = "/from"
 text = "/text"
-`, filepath.Join(folder, "lab.db"), c.URL), 0o600))
+`, filepath.Join(folder, "lab.db"), host, port, peers.ReturnDomain, postfix.Returns, c.URL), 0o600))
 	cfg, err := config.Load(file, nil, nil)
 	must(t, err)
 	master, err := secret.GenerateMaster(rand.Reader)
@@ -220,6 +234,34 @@ func (l *lab) text(from, words string) {
 	must(l.T, res.Body.Close())
 }
 
+// appsCode types the code of an authenticator app where a new phone's belongs, and returns the cause that the flow's step names.
+func (l *lab) appsCode(n int) string {
+	l.Helper()
+	name := fmt.Sprintf("p%d@mail.test", n)
+	// bcrypt of "correct horse", brought along from another system
+	l.ask("POST", "/v1/accounts", map[string]any{"contacts": []string{name}, "password_hash": "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"}, nil)
+	var s client.Step
+	l.ask("POST", "/v1/flows/sign-in", map[string]any{"contact": name, "password": "correct horse"}, &s)
+	session := []string{"Countersign-Session", s.Done.Session}
+	person := func(path string, body map[string]any) {
+		s = client.Step{}
+		ask(l.T, "POST", l.url+path, l.key, body, session, &s)
+	}
+	person("/v1/session/methods/app", map[string]any{})
+	secret, err := otp.ParseSecret(s.Setup.Secret)
+	must(l.T, err)
+	code := func() string {
+		return (&otp.TOTP{Secret: secret}).At(time.Now().Add(time.Duration(l.offset.Load()))).Reveal()
+	}
+	person("/v1/flows/answer", map[string]any{"flow": s.Flow, "code": code()})
+	person("/v1/session/contacts", map[string]any{"contact": fmt.Sprintf("+1415556%04d", n)})
+	person("/v1/flows/send", map[string]any{"flow": s.Flow})
+	l.offset.Add(int64(31 * time.Second)) // an app's code counts once
+	var out struct{ Diagnosis struct{ Cause string } }
+	ask(l.T, "POST", l.url+"/v1/flows/answer", l.key, map[string]any{"flow": s.Flow, "code": code()}, session, &out)
+	return out.Diagnosis.Cause
+}
+
 func swapped(code string) string {
 	for i := range len(code) - 1 {
 		if code[i] != code[i+1] {
@@ -277,9 +319,15 @@ func failures() []induced {
 	add(5, induced{label: "contact_wrong", fate: "landline"})
 	add(3, induced{label: "contact_wrong", fate: "refused"})
 	add(4, induced{label: "contact_wrong", fate: "blocked"})
+	for range 3 { // as many as strangers have places for at one contact
+		all = append(all, induced{label: "contact_wrong", number: peers.Bounced, fate: "gone"}) // by a true Postfix
+	}
 
 	add(8, induced{label: "other_method", do: types(func(string) string { return "D-48213" })})
 	add(4, induced{label: "other_method", do: types(func(string) string { return "d 48 213" })})
+	for i := range 4 {
+		all = append(all, induced{label: "other_method", ask: func(l *lab) string { return l.appsCode(i) }})
+	}
 
 	add(12, induced{label: "expired", wait: 11 * time.Minute, later: true})
 	add(4, induced{label: "expired", do: types(other), wait: 11 * time.Minute, later: true})
@@ -323,6 +371,8 @@ func TestDiagnosisOfInducedFailures(t *testing.T) {
 	var now, soon, later []int // soon: before the network's usual time has passed
 	for i, f := range all {
 		switch {
+		case f.ask != nil:
+			got[i] = f.ask(l)
 		case f.later:
 			later = append(later, i)
 		case f.label == "delayed":
