@@ -135,7 +135,7 @@ func TestUndo(t *testing.T) {
 		must(t, err)
 		back.done(back.answer(s, account.Answer{Typed: w.appCode(app)}))
 		v := back.view()
-		if !v.TwoStep || len(v.Contacts) != 2 || v.Contacts[0].Value != ann || len(v.Undos) != 0 {
+		if !v.TwoStep || len(v.Contacts) != 2 || v.Contacts[0].Value != ann || len(v.Undos) != 3 {
 			t.Fatalf("not as before: %+v", v)
 		}
 		if _, err := w.accounts.LookLink(t.Context(), w.svc, token); fault.As(err).Code != "link_ended" {

@@ -306,21 +306,32 @@ func (f *flow) beforeProof() bool {
 const problemAppCode = "app_code_typed"
 
 // withoutReceipts leaves out what only a provider can tell of a message: for a contact that isn't what the flow is for, none was sent, and
-// whoever has proven nothing would learn that. That the message of a sign-up couldn't be delivered is told: such a contact is nobody's.
+// whoever has proven nothing would learn that, also by what goes wrong while it is handed over. That the message of a sign-up couldn't be
+// delivered is told: such a contact is nobody's, and while a provider takes nothing, those who have an account see the same.
 func (f *flow) withoutReceipts(v *verification.View) *verification.View {
 	if !f.beforeProof() {
 		return v
 	}
 	c := *v
+	if c.Status == verification.Failed && f.Kind != FlowSignUp {
+		c.Status = verification.Expired
+	}
 	if to, err := contact.FromCanonical(f.Contact); err == nil && sameTarget(f.CodeWay, wayNamed) {
 		c.Contact = to.Masked() // as it was typed: how the account has it is told to nobody
 	}
 	c.Messages = slices.Clone(v.Messages)
 	for i := range c.Messages {
 		m := &c.Messages[i]
-		if m.ReceiptAt.IsZero() || m.Status == verification.Undelivered && f.Kind == FlowSignUp {
+		if f.Kind == FlowSignUp && (m.ReceiptAt.IsZero() || m.Status == verification.Undelivered) {
 			continue
 		}
+		if n := len(m.Attempts); n > 0 && m.Attempts[n-1].Code == verification.BlockedByOwner {
+			continue // of a contact, whether it has an account or not
+		}
+		if m.SentAt.IsZero() {
+			m.SentAt = m.QueuedAt
+		}
+		m.Attempts = nil
 		m.Status, m.ReceiptAt = verification.Sent, time.Time{}
 	}
 	return &c

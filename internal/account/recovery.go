@@ -157,15 +157,17 @@ func (a *Accounts) recoverProven(d *decision, f *flow, ans *Answer, out *outcome
 	out.flow = &next
 	r, given := d.b.Run, next.given(d.b)
 	switch {
-	case r != nil && r.ready(d.at) && r.repeated(given):
+	case r != nil && r.ready(d.at) && r.repeated(given, d):
 		next.Rung = rungNewPassword
 	case len(given) < proofsNeeded:
 	case r == nil || r.Alone && !r.ready(d.at): // a stronger one takes its place
 		d.startRun(&recoveryRun{ReadyAt: d.at + int64(d.svc.Policy.Recovery)*hour, Proofs: given, Asked: ans.Visitor.words()}, &ans.Visitor)
 		next.Rung = rungWait
 	case r.ready(d.at) && len(next.proofs(d.svc, d.b)) > 0: // it is asked for those of the start
-	default:
+	case r.repeated(given, d):
 		next.Rung = rungWait
+	default:
+		return errOtherRecovery
 	}
 	return nil
 }
@@ -189,14 +191,32 @@ func (f *flow) given(b *body) []string {
 	return all
 }
 
-// repeated tells whether the proofs of the start have been given again. A recovery that agents started has none: they have seen who it is.
-func (r *recoveryRun) repeated(given []string) bool {
+// errOtherRecovery keeps one recovery's waiting from being another's.
+var errOtherRecovery = fault.New(fault.Conflict, "recovery_under_way",
+	"A recovery with other proofs is under way. If it isn't yours, stop it by the link in the message about it; then begin again.")
+
+// repeated tells whether the proofs of the start have been given again. One that can't be given any more (the last recovery code, a device whose trust is
+// over) is made up for by another. A recovery that agents started has none: they have seen who it is, and a code to a proven contact shows
+// that it is the same person still. A password alone never does: it may be what was stolen.
+func (r *recoveryRun) repeated(given []string, d *decision) bool {
 	for _, p := range r.Proofs {
-		if !slices.ContainsFunc(given, func(g string) bool { return sameTarget(g, p) }) {
+		if !slices.ContainsFunc(given, func(g string) bool { return sameTarget(g, p) }) && !d.lost(p) {
 			return false
 		}
 	}
-	return len(given) > 0
+	if len(r.Proofs) == 0 {
+		return slices.ContainsFunc(given, func(g string) bool { _, ok := thingID('c', g); return ok })
+	}
+	return len(given) >= len(r.Proofs)
+}
+
+// lost tells whether a proof can't be given any more.
+func (d *decision) lost(proof string) bool {
+	if id, ok := thingID('d', proof); ok {
+		dev := d.device(id)
+		return dev == nil || dev.Trusted <= d.at
+	}
+	return proof == wayRecovery && len(d.b.Recovery.Hashes) == 0
 }
 
 func (d *decision) startRun(r *recoveryRun, v *Visitor) {
@@ -221,8 +241,11 @@ func (a *Accounts) RecoverAlone(ctx context.Context, svc *service.Service, text 
 		if err := f.current(d.b); err != nil {
 			return err
 		}
-		if d.b.Run == nil {
-			d.startRun(&recoveryRun{ReadyAt: d.at + aloneWait, Proofs: f.given(d.b), Alone: true, Asked: v.words()}, v)
+		switch given := f.given(d.b); {
+		case d.b.Run == nil:
+			d.startRun(&recoveryRun{ReadyAt: d.at + aloneWait, Proofs: given, Alone: true, Asked: v.words()}, v)
+		case !d.b.Run.repeated(given, d):
+			return errOtherRecovery
 		}
 		b = d.b
 		return nil
@@ -273,6 +296,9 @@ func (a *Accounts) newPassword(ctx context.Context, svc *service.Service, f *flo
 		if err := d.spend(f); err != nil {
 			return err
 		}
+		if len(d.b.Undos) >= maxUndos && d.young(f) {
+			return errChanges
+		}
 		set := passwordOf{Hash: sum, ChangedAt: d.at, Length: lengthOf(p)}
 		if f.Kind == FlowRecover {
 			return d.recovered(f, set, ans, &out)
@@ -291,6 +317,14 @@ func (a *Accounts) newPassword(ctx context.Context, svc *service.Service, f *flo
 		return nil, err
 	}
 	return &Step{Kind: f.Kind, Next: StepDone, Done: out.done}, nil
+}
+
+// young tells whether the contact that a flow names is so new that the change that brought it can still be undone: what is kept for the owner isn't for
+// whoever has just added a contact.
+func (d *decision) young(f *flow) bool {
+	return slices.ContainsFunc(d.b.Contacts, func(c contactOf) bool {
+		return foldedText(c.Value) == foldedText(f.Contact) && c.AddedAt+undoLife > d.at && c.AddedAt > d.b.CreatedAt
+	})
 }
 
 func (d *decision) device(id uint32) *device {
@@ -343,8 +377,11 @@ func (a *Accounts) StopRecovery(ctx context.Context, svc *service.Service, text 
 
 // StopOwnRecovery stops a recovery for somebody who is signed in.
 //
-// Faults: Unauthorized, NotFound, Unavailable.
+// Faults: Unauthorized, Forbidden (ErrStepUp), NotFound, Unavailable.
 func (a *Accounts) StopOwnRecovery(ctx context.Context, s *Signed, v *Visitor) error {
+	if s.session.SteppedAt+stepLife(s.Service) <= a.now() { // a stolen session alone must not keep the owner from coming back (S20)
+		return ErrStepUp
+	}
 	return a.own(ctx, s, false, nil, func(d *decision) error {
 		if d.b.Run == nil {
 			return errNoThing

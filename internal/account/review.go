@@ -425,7 +425,23 @@ func (a *Accounts) BlockTo(ctx context.Context, p *Proven, off bool) error {
 	} else if _, err := a.DisownTo(ctx, p); err != nil {
 		return err
 	}
-	return a.Codes.Block(ctx, p.Service, p.contact, lasts)
+	return a.Block(ctx, p.Service, p.contact, lasts)
+}
+
+// Block has no more codes sent to a contact, because its owner says so; zero allows them again. If it is an account's, its owner sees that in the activity.
+//
+// Faults: Unavailable.
+func (a *Accounts) Block(ctx context.Context, svc *service.Service, to contact.Contact, lasts time.Duration) error {
+	if err := a.Codes.Block(ctx, svc, to, lasts); err != nil {
+		return err
+	}
+	return a.ofContact(ctx, svc, to, func(d *decision) {
+		act := ActContactBlocked
+		if lasts == 0 {
+			act = ActContactUnblocked
+		}
+		d.note(entry{Kind: act, What: to.MaskedShort()}, nil)
+	})
 }
 
 // BlockedTo is until when no codes are sent to a contact that a visitor has proven; zero: they are.

@@ -15,6 +15,7 @@ import (
 	"github.com/countersign/countersign/internal/secret"
 	"github.com/countersign/countersign/internal/service"
 	"github.com/countersign/countersign/internal/testkit/authenticator"
+	"github.com/countersign/countersign/internal/verification"
 )
 
 // token is what a notice by email leads to.
@@ -423,4 +424,216 @@ func TestUndoForgetsSecondSteps(t *testing.T) {
 	before.done(s, err)
 	_, err = before.signed().Staff(account.Operator)
 	refused(t, err, "role_missing")
+}
+
+const mal = "mal@evil.example"
+
+// adds has somebody who is signed in add a contact.
+func (b *browser) adds(address string) {
+	b.Helper()
+	s, err := b.accounts.AddContact(b.Context(), b.signed(), to(b, address), "", b.visitor())
+	must(b, err)
+	b.done(b.sent(s, "", address), nil)
+}
+
+// A thief who undoes a later change of their own leaves the owner's undos of earlier ones as they are.
+// Keeps: S18
+func TestUndoingALaterChangeLeavesEarlierUndos(t *testing.T) {
+	t.Parallel()
+	w := sqliteWorld(t, nil)
+	w.signUp(ann)
+	w.pass(80 * time.Hour)
+	thief := w.browser()
+	thief.done(thief.signIn())
+	thief.adds(mal)
+	token := w.token(ann, message.ContactAdded)
+	w.pass(2 * time.Second)
+	_, err := w.accounts.NewRecoveryCodes(t.Context(), thief.signed(), thief.visitor())
+	must(t, err)
+	s, err := w.accounts.Undo(t.Context(), w.svc, w.token(mal, message.RecoveryCodesNew), thief.visitor())
+	must(t, err)
+	s, err = w.accounts.Choose(t.Context(), w.svc, s.Flow, "w")
+	must(t, err)
+	thief.done(thief.answer(s, account.Answer{Password: secret.NewText(long)}))
+	owner := w.browser()
+	s, err = w.accounts.Undo(t.Context(), w.svc, token, owner.visitor())
+	must(t, err)
+	s, err = w.accounts.Choose(t.Context(), w.svc, s.Flow, "w")
+	must(t, err)
+	owner.done(owner.answer(s, account.Answer{Password: secret.NewText(long)}))
+	if v := owner.view(); len(v.Contacts) != 1 || len(v.Undos) != 0 {
+		t.Fatalf("%+v", v)
+	}
+	_, err = w.accounts.SignIn(t.Context(), w.svc, to(t, mal), secret.NewText(long), thief.visitor())
+	refused(t, err, "wrong_password")
+}
+
+// The room that is kept for the owner's resets isn't there for a contact that was added a moment ago.
+// Keeps: S18
+func TestAThiefsContactDoesNotUseUpResets(t *testing.T) {
+	t.Parallel()
+	w := sqliteWorld(t, nil)
+	w.signUp(ann)
+	w.pass(80 * time.Hour)
+	thief := w.browser()
+	thief.done(thief.signIn())
+	thief.adds(mal)
+	reset := func(b *browser, address, words string) error {
+		s, err := w.accounts.Forgot(t.Context(), w.svc, to(t, address), b.visitor())
+		must(t, err)
+		s, err = b.answer(b.sent(s, "", address), account.Answer{Password: secret.NewText(words)})
+		if err == nil {
+			b.done(s, err)
+		}
+		return err
+	}
+	var err error
+	for i := 0; i < 20 && err == nil; i++ {
+		w.pass(10 * time.Minute)
+		err = reset(thief, mal, "the thief's own words")
+	}
+	refused(t, err, "too_many_changes")
+	must(t, reset(w.browser(), ann, "the owner's new words"))
+}
+
+// An application that closes an account for good takes no contact away that has become somebody else's since.
+// Keeps: B.1
+func TestAClosedAccountsContactIsAnothers(t *testing.T) {
+	t.Parallel()
+	w := sqliteWorld(t, nil)
+	b := w.signUp(ann)
+	id, err := account.ParseID(b.view().ID)
+	must(t, err)
+	must(t, w.accounts.Close(t.Context(), b.signed(), b.visitor()))
+	w.pass(72*time.Hour + time.Minute) // the job hasn't come to it yet
+	w.signUp(ann)
+	must(t, w.accounts.CloseFor(t.Context(), w.svc, id, account.By{}))
+	fresh := w.browser()
+	fresh.done(fresh.signIn())
+}
+
+// recover gives proofs: "x" a code to the address, "w" the password, "r:CODE" a recovery code.
+func (b *browser) recover(proofs ...string) *account.Step {
+	b.Helper()
+	s, err := b.accounts.Recover(b.Context(), b.svc, to(b, ann), b.visitor())
+	must(b, err)
+	for _, p := range proofs {
+		if p == "x" {
+			s = b.sent(s, "x", ann)
+			continue
+		}
+		s, err = b.accounts.Choose(b.Context(), b.svc, s.Flow, p[:1])
+		must(b, err)
+		a := account.Answer{Password: secret.NewText(long)}
+		if p != "w" {
+			a = account.Answer{Typed: p[2:]}
+		}
+		s, err = b.answer(s, a)
+		must(b, err)
+	}
+	return s
+}
+
+// A recovery that began with the last recovery code can be ended without it, by two other proofs.
+// Keeps: S20
+func TestTheLastRecoveryCode(t *testing.T) {
+	t.Parallel()
+	w := sqliteWorld(t, nil)
+	owner := w.signUp(ann)
+	owner.addApp()
+	codes, err := w.accounts.NewRecoveryCodes(t.Context(), owner.signed(), owner.visitor())
+	must(t, err)
+	b := w.browser()
+	for _, c := range codes[:9] {
+		b.recover("r:" + c)
+	}
+	if s := b.recover("x", "r:"+codes[9]); s.Next != account.StepWait {
+		t.Fatalf("%+v", s)
+	}
+	w.pass(73 * time.Hour)
+	if s := b.recover("x"); s.Next != account.StepChoose {
+		t.Fatalf("one proof: %+v", s)
+	}
+	if s := b.recover("x", "w"); s.Next != account.StepNewPassword {
+		t.Fatalf("%+v", s)
+	}
+}
+
+// Nobody's recovery is another's: with other proofs one is told of it, and agents see what each began with.
+// Keeps: S20
+func TestRecoveriesAreNotShared(t *testing.T) {
+	t.Parallel()
+	w := sqliteWorld(t, nil)
+	owner := w.signUp(ann)
+	owner.addApp()
+	w.pass(time.Hour)
+	thief := w.browser()
+	_, err := w.accounts.RecoverAlone(t.Context(), w.svc, thief.recover("w").Flow, thief.visitor())
+	must(t, err)
+	b := w.browser()
+	_, err = w.accounts.RecoverAlone(t.Context(), w.svc, b.recover("x").Flow, b.visitor())
+	refused(t, err, "recovery_under_way")
+	id, err := account.ParseID(owner.view().ID)
+	must(t, err)
+	v, err := w.accounts.Get(t.Context(), w.svc, id, account.By{})
+	must(t, err)
+	if !slices.Equal(v.Recovery.Proofs, []string{"password"}) {
+		t.Fatalf("agents see %+v", v.Recovery)
+	}
+	refused(t, w.accounts.StopOwnRecovery(t.Context(), owner.signed(), owner.visitor()), "step_up_needed")
+	must(t, w.accounts.StopRecovery(t.Context(), w.svc, w.token(ann, message.RecoveryStarted), b.visitor()))
+	_, err = w.accounts.RecoverAlone(t.Context(), w.svc, b.recover("x").Flow, b.visitor())
+	must(t, err)
+}
+
+// A recovery that agents began is ended by a code to a proven contact, never by the password alone.
+// Keeps: S20
+func TestAgentsRecoveryNeedsAContact(t *testing.T) {
+	t.Parallel()
+	w := sqliteWorld(t, nil)
+	owner := w.signUp(ann)
+	owner.addApp()
+	id, err := account.ParseID(owner.view().ID)
+	must(t, err)
+	one, _ := w.staff("op@acme.example", account.Operator)
+	two, _ := w.staff("op2@acme.example", account.Operator)
+	must(t, w.accounts.StartRecovery(t.Context(), one.signed(), id))
+	must(t, w.accounts.ApproveRecovery(t.Context(), two.signed(), id))
+	w.pass(8 * 24 * time.Hour)
+	thief := w.browser()
+	if s := thief.recover("w"); s.Next == account.StepNewPassword {
+		t.Fatalf("%+v", s)
+	}
+	if s := w.browser().recover("x"); s.Next != account.StepNewPassword {
+		t.Fatalf("%+v", s)
+	}
+}
+
+// What became of a message tells nobody who exists, before anything is proven.
+// Keeps: S16
+func TestFailuresTellNobodyWhoExists(t *testing.T) {
+	t.Parallel()
+	w := sqliteWorld(t, nil)
+	w.signUp(ann)
+	said := map[string]verification.MessageStatus{}
+	causes := map[string]string{}
+	for _, name := range []string{ann, "eve@mail.example"} {
+		v := w.browser().visitor()
+		s, err := w.accounts.Forgot(t.Context(), w.svc, to(t, name), v)
+		must(t, err)
+		s, err = w.accounts.Send(t.Context(), w.svc, s.Flow, "", v)
+		must(t, err)
+		m := w.post.sent[len(w.post.sent)-1]
+		rep := message.Report{Ref: m.Ref, Final: true, Attempts: []message.Attempt{{Provider: "p", Outcome: message.Unreachable, StartedAt: w.ledger.Now(), EndedAt: w.ledger.Now()}}}
+		if m.Decoy { // as the dispatcher makes it
+			rep = message.Report{Ref: m.Ref, Sent: true, Attempts: []message.Attempt{{Outcome: message.Accepted, StartedAt: w.ledger.Now(), EndedAt: w.ledger.Now()}}}
+		}
+		must(t, w.engine.Report(t.Context(), rep))
+		s, err = w.accounts.Look(t.Context(), w.svc, s.Flow)
+		must(t, err)
+		said[name], causes[name] = s.Code.Messages[0].Status, string(s.Diagnosis.Cause)+s.Diagnosis.Detail
+	}
+	if said[ann] != said["eve@mail.example"] || causes[ann] != causes["eve@mail.example"] {
+		t.Fatalf("%v, %v", said, causes)
+	}
 }

@@ -297,13 +297,15 @@ func (a *Accounts) undone(d *decision, f *flow, ans *Answer, out *outcome) error
 		return err
 	}
 	what, was, b := u.Kind, u.Before, d.b
+	// Those of earlier changes stay: else a thief would make the owner's link void by undoing a later change of their own.
+	b.Undos = keep(b.Undos, func(o undo) bool { return o.ID < f.Undo })
 	if err := d.moveLogins(b.Contacts, was.Contacts); err != nil {
 		return err
 	}
 	since := u.At
 	b.Password, b.Contacts, b.TwoStepAt, b.Default = was.Password, was.Contacts, was.TwoStepAt, was.Default
 	b.Apps, b.Passkeys, b.Recovery = was.Apps, was.Passkeys, was.Recovery
-	b.Undos, b.Frozen, b.Run = nil, 0, nil
+	b.Frozen, b.Run = 0, nil
 	if b.State == Closed {
 		b.State, b.ClosedAt = Open, 0
 	}
@@ -328,7 +330,7 @@ func (d *decision) moveLogins(from, to []contactOf) error {
 	}
 	for i := range from {
 		if c := &from[i]; !has(to, c.Value) {
-			if err := d.freeLogin(c, d.at); err != nil {
+			if err := d.freeLogin(c, max(d.at, d.b.undoableWith(c))); err != nil {
 				return err
 			}
 		}
@@ -347,13 +349,27 @@ func (d *decision) moveLogins(from, to []contactOf) error {
 	return nil
 }
 
-// freeLogin takes a contact's login away. Until a time it stays reserved, so that an undo can bring it back.
+// undoableWith is until when an undo could bring a contact back; 0: none could.
+func (b *body) undoableWith(c *contactOf) (until int64) {
+	for i := range b.Undos {
+		if slices.ContainsFunc(b.Undos[i].Before.Contacts, func(o contactOf) bool { return foldedText(o.Value) == foldedText(c.Value) }) {
+			until = max(until, b.Undos[i].Until)
+		}
+	}
+	return until
+}
+
+// freeLogin takes a contact's login away. Until a time it stays reserved, so that an undo can bring it back. One that has become another account's since
+// stays theirs.
 func (d *decision) freeLogin(c *contactOf, until int64) error {
 	to, err := c.contact()
 	if err != nil {
 		return err
 	}
 	key := loginKey(d.svc, to)
+	if l, ok := d.tx.Get(key).(*Login); ok && l.Account != d.key.ID && l.Former != d.key.ID {
+		return nil
+	}
 	d.tx.Put(key, &Login{Account: decoyKey(d.svc, key).ID, Former: d.key.ID, Until: until})
 	return nil
 }

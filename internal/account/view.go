@@ -89,6 +89,26 @@ type RecoveryView struct {
 	StartedAt, ReadyAt time.Time
 	Weak               bool // with one proof: agents decide
 	Approvals          int
+	Proofs             []string // what it began with, which agents weigh: email, phone, password, recovery_code or device
+}
+
+// methodsOf names what was proven.
+func (b *body) methodsOf(proofs []string) []string {
+	all := make([]string, len(proofs))
+	for i, p := range proofs {
+		all[i] = "email"
+		switch {
+		case p == wayPassword:
+			all[i] = string(MethodPassword)
+		case p == wayRecovery:
+			all[i] = string(MethodRecovery)
+		case p[0] == wayDevice[0]:
+			all[i] = "device"
+		case slices.ContainsFunc(b.Contacts, func(c contactOf) bool { return sameTarget(p, thing('c', c.ID)) && c.Kind == contact.Phone }):
+			all[i] = "phone"
+		}
+	}
+	return all
 }
 
 // View shows an account to its owner.
@@ -124,7 +144,7 @@ func viewOf(svc *service.Service, id ledger.ID, b *body, current *session, now t
 		}
 	}
 	if r := b.Run; r != nil && !r.over(now.UnixMilli()) {
-		v.Recovery = &RecoveryView{StartedAt: moment(r.StartedAt), ReadyAt: moment(r.ReadyAt), Weak: r.Alone, Approvals: len(r.Agents)}
+		v.Recovery = &RecoveryView{StartedAt: moment(r.StartedAt), ReadyAt: moment(r.ReadyAt), Weak: r.Alone, Approvals: len(r.Agents), Proofs: b.methodsOf(r.Proofs)}
 	}
 	if current != nil {
 		v.SteppedUntil = current.steppedUntil(svc, now)

@@ -42,9 +42,9 @@ func (a *App) wish(ctx context.Context, svc *service.Service, from contact.Conta
 		a.opt.Log.Info("codes ended by a text from their owner", "service", svc.Slug, "ended", ended)
 		return a.accounts.Disowned(ctx, svc, from, ended)
 	case message.WishStop:
-		return a.engine.Block(ctx, svc, from, verification.MaxBlock)
+		return a.accounts.Block(ctx, svc, from, verification.MaxBlock)
 	case message.WishStart:
-		return a.engine.Block(ctx, svc, from, 0)
+		return a.accounts.Block(ctx, svc, from, 0)
 	case message.WishHelp:
 		return a.accounts.Help(ctx, svc, from)
 	}

@@ -193,7 +193,7 @@ func reporterOf(svc *service.Service, n *NewReport, id ledger.ID) (out [8]byte) 
 	case !n.Account.IsZero():
 		who = n.Account.String()
 	case n.Caller.IP != "":
-		who = n.Caller.IP
+		who = verification.Network(n.Caller.IP)
 	}
 	mac := svc.Ring.IndexKeys()[0].MAC(secret.LabelAccount, []byte("care reporter"), []byte(who))
 	copy(out[:], mac[:])

@@ -213,6 +213,7 @@ type Recovery struct {
 	ReadyAt   time.Time `json:"ready_at"`
 	Weak      bool      `json:"agents_decide,omitzero" doc:"With one proof: two agents have to approve it."`
 	Approvals int       `json:"approvals,omitzero"`
+	Proofs    []string  `json:"proofs,omitempty" doc:"What it began with: email, phone, password, recovery_code or device."`
 }
 
 // Activity is a page of an account's activity, the latest first.

@@ -240,7 +240,7 @@ func shownAccount(v *account.View) Account {
 		out.Undos = append(out.Undos, change(u))
 	}
 	if r := v.Recovery; r != nil {
-		out.Recovery = &Recovery{r.StartedAt, r.ReadyAt, r.Weak, r.Approvals}
+		out.Recovery = &Recovery{r.StartedAt, r.ReadyAt, r.Weak, r.Approvals, r.Proofs}
 	}
 	return out
 }

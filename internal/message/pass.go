@@ -123,6 +123,10 @@ func (d *Dispatcher) decoy(ctx context.Context, o *Outgoing, p Provider) Report 
 	a := Attempt{StartedAt: d.opt.Now(), Outcome: Accepted}
 	wait(ctx, d.health[p.Name()].typical())
 	a.EndedAt = d.opt.Now()
+	if d.health[p.Name()].ill(a.EndedAt) { // the best that there is, and it takes no messages now: nor would this one have gone
+		a.Outcome = TryLater
+		return d.concluded(o, Report{Ref: o.Ref, RetryIn: backoff(o.Passes), Attempts: []Attempt{a}}, false)
+	}
 	return Report{Ref: o.Ref, Sent: true, Attempts: []Attempt{a}}
 }
 

@@ -168,7 +168,7 @@ func (d *draft) begin(tx *ledger.Tx, req *BeginRequest, out *answer) error {
 		return tooMany("contact_verifications_exhausted", "This contact has too many codes waiting to be entered.", until-at)
 	}
 	r.queue(req.Channel, &req.Service.Policy, at)
-	d.blocked = r.blocked(c, req.Lifts, at)
+	d.blocked = r.blocked(c, exactly(req.Service, req.Contact), req.Lifts, at)
 	save(tx, d.key, &r, c, at)
 	tx.Event(event(EventBegun, d.key, &r, -1, at))
 	if d.blocked {

@@ -4,6 +4,7 @@ package verification
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/countersign/countersign/internal/contact"
@@ -18,6 +19,30 @@ const BlockedByOwner = "blocked_by_owner"
 // MaxBlock bounds how long a contact can be blocked: a block ends by itself, because numbers are given to others.
 const MaxBlock = 365 * 24 * time.Hour
 
+// Block is the wish of a contact's owner.
+type Block struct {
+	Contact ledger.ID `cbor:"1,keyasint"` // exactly: not of its stricter form, which other addresses may share
+	Until   int64     `cbor:"2,keyasint"` // Unix milliseconds
+}
+
+// maxBlocks of one row are kept; of more, the latest.
+const maxBlocks = 8
+
+// exactly is the keyed index of a contact as it is written.
+func exactly(svc *service.Service, c contact.Contact) ledger.ID {
+	return ledger.ID(svc.Ring.IndexKeys()[0].Index(byte(c.Kind())|0x20, c.Reveal()))
+}
+
+// blocked is until when the owner of a contact wants no codes; 0: they do.
+func (c *Contact) blocked(who ledger.ID) int64 {
+	for _, b := range c.Blocks {
+		if b.Contact == who {
+			return b.Until
+		}
+	}
+	return 0
+}
+
 // Block has no code sent to a contact of a service until a time has passed, because its owner says so: whoever asks for one is told that it wasn't
 // sent, and why. Zero lifts the block. Pending verifications go on. Longer than MaxBlock is MaxBlock.
 //
@@ -26,10 +51,12 @@ func (e *Engine) Block(ctx context.Context, svc *service.Service, to contact.Con
 	key := contactKey(svc.ID, indexOf(svc, to))
 	return e.ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
 		c := loadContact(tx, key)
-		c.UpdatedAt = max(tx.Now().UnixMilli(), c.UpdatedAt)
-		c.Blocked = 0
+		at := max(tx.Now().UnixMilli(), c.UpdatedAt)
+		who := exactly(svc, to)
+		c.UpdatedAt = at
+		c.Blocks = slices.DeleteFunc(c.Blocks, func(b Block) bool { return b.Contact == who || b.Until <= at })
 		if lasts > 0 {
-			c.Blocked = c.UpdatedAt + min(lasts, MaxBlock).Milliseconds()
+			c.Blocks = append(c.Blocks[max(0, len(c.Blocks)-maxBlocks+1):], Block{who, at + min(lasts, MaxBlock).Milliseconds()})
 		}
 		tx.Put(key, c)
 		return nil
@@ -41,8 +68,10 @@ func (e *Engine) Block(ctx context.Context, svc *service.Service, to contact.Con
 // Faults: Unavailable.
 func (e *Engine) BlockedUntil(ctx context.Context, svc *service.Service, to contact.Contact) (time.Time, error) {
 	v, err := e.ledger.Read(ctx, contactKey(svc.ID, indexOf(svc, to)))
-	if c, ok := v.(*Contact); err == nil && ok && c.Blocked > e.ledger.Now().UnixMilli() {
-		return moment(c.Blocked), nil
+	if c, ok := v.(*Contact); err == nil && ok {
+		if until := c.blocked(exactly(svc, to)); until > e.ledger.Now().UnixMilli() {
+			return moment(until), nil
+		}
 	}
 	return time.Time{}, err
 }
@@ -51,9 +80,9 @@ func (e *Engine) BlockedUntil(ctx context.Context, svc *service.Service, to cont
 const liftEvery = day * 1000
 
 // blocked fails the message that was queued last if the contact's owner wants no codes. One that lifts the block goes through once a day.
-func (r *Record) blocked(c *Contact, lifts bool, at int64) bool {
+func (r *Record) blocked(c *Contact, who ledger.ID, lifts bool, at int64) bool {
 	switch {
-	case c.Blocked <= at:
+	case c.blocked(who) <= at:
 		return false
 	case lifts && at >= c.Through+liftEvery:
 		c.Through = at

@@ -20,7 +20,7 @@ type Contact struct {
 	Sends     [2]Spending `cbor:"4,keyasint"`           // strangers', then known callers'
 	Guesses   [2]Spending `cbor:"5,keyasint"`           // likewise
 	Last      []ledger.ID `cbor:"6,keyasint,omitempty"` // the verifications that ended last, for who types last time's code
-	Blocked   int64       `cbor:"7,keyasint,omitempty"` // until when its owner wants no codes, in Unix milliseconds
+	Blocks    []Block     `cbor:"7,keyasint,omitempty"` // whose owners want no codes: several addresses may share this row
 	Through   int64       `cbor:"8,keyasint,omitempty"` // when a code that lifts the block was sent last, likewise
 }
 
@@ -37,7 +37,7 @@ func (c *Contact) AppendRecord(dst []byte) []byte { return ledger.Pack(dst, c) }
 // Copy implements ledger.Value.
 func (c *Contact) Copy() ledger.Value {
 	d := *c
-	d.Alive, d.Last = slices.Clone(c.Alive), slices.Clone(c.Last)
+	d.Alive, d.Last, d.Blocks = slices.Clone(c.Alive), slices.Clone(c.Last), slices.Clone(c.Blocks)
 	for i := range d.Sends {
 		d.Sends[i] = slices.Clone(c.Sends[i])
 		d.Guesses[i] = slices.Clone(c.Guesses[i])

@@ -138,7 +138,7 @@ func (s spend) String() string { return [...]string{"sends", "guesses", "alarm"}
 func callerIDs(svc *service.Service, caller Caller) []ledger.ID {
 	ids := make([]ledger.ID, 0, 3)
 	keys := svc.Ring.IndexKeys()[0]
-	for kind, v := range [...]string{network(caller.IP), caller.Device, caller.Session} {
+	for kind, v := range [...]string{Network(caller.IP), caller.Device, caller.Session} {
 		if v != "" {
 			mac := keys.MAC(secret.LabelCaller, []byte{byte(kind)}, []byte(v))
 			ids = append(ids, ledger.ID(mac[:16]))
@@ -147,9 +147,9 @@ func callerIDs(svc *service.Service, caller Caller) []ledger.ID {
 	return ids
 }
 
-// network is what an address is counted by: an IPv4 address however it is written, and of IPv6 the 64 bits that one customer
+// Network is what an address is counted by: an IPv4 address however it is written, and of IPv6 the 64 bits that one customer
 // gets whole.
-func network(ip string) string {
+func Network(ip string) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {
 		return ip

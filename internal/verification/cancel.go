@@ -5,6 +5,7 @@ package verification
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/ledger"
@@ -70,7 +71,7 @@ func (e *Engine) Disown(ctx context.Context, svc *service.Service, to contact.Co
 				return nil
 			}
 			for _, key := range keys[1:] {
-				if r := disown(tx, key); r != nil {
+				if r := disown(tx, svc, key, to); r != nil {
 					ended++
 					askers = append(askers, asker(svc, key.ID, r))
 				}
@@ -89,10 +90,14 @@ func (e *Engine) Disown(ctx context.Context, svc *service.Service, to contact.Co
 	}
 }
 
-// disown ends a verification that is pending and returns it; nil: it wasn't.
-func disown(tx *ledger.Tx, key ledger.Key) *Record {
+// disown ends a verification of exactly this contact that is pending, and returns it; nil: it is none. Several addresses may share the row of their
+// stricter form: one's owner has no say in another's codes.
+func disown(tx *ledger.Tx, svc *service.Service, key ledger.Key, to contact.Contact) *Record {
 	r, c, ok := load(tx, key)
 	if !ok {
+		return nil
+	}
+	if own, err := openContact(svc, key.ID, r); err != nil || !strings.EqualFold(own.Reveal(), to.Reveal()) {
 		return nil
 	}
 	at := max(r.clock(tx.Now()), c.UpdatedAt)

@@ -254,8 +254,9 @@ func (t *try) weigh(tx *ledger.Tx, r *Record, c *Contact, at int64) (Result, err
 		t.typed = otp.Parse(t.req.Typed, t.shape(int(r.CodeLength)))
 	}
 	if t.typed.Kind != otp.TypedCode {
-		if n := len(r.Unclear); n == 0 || otp.TypedKind(r.Unclear[n-1]) != t.typed.Kind || r.Clear { // once, so that it costs nothing to repeat it
-			r.Unclear = append(r.Unclear[max(0, n-maxUnclear+1):], byte(t.typed.Kind))
+		// Once, so that it costs nothing to repeat it, and not without end.
+		if n := len(r.Unclear); n < maxUnclear && (n == 0 || otp.TypedKind(r.Unclear[n-1]) != t.typed.Kind || r.Clear) {
+			r.Unclear = append(r.Unclear, byte(t.typed.Kind))
 			r.TriedAt, r.Clear = at, false
 			save(tx, t.key, r, nil, at)
 		}
@@ -326,8 +327,8 @@ func (t *try) lastTime(id ledger.ID) bool {
 	return same
 }
 
-// maxUnclear is how many kinds of what couldn't be the code are kept of a verification.
-const maxUnclear = 4
+// maxUnclear is how often it is written down of a verification that something couldn't be the code.
+const maxUnclear = 8
 
 func (t *try) code(generation uint8) otp.Code {
 	if generation == 1 {

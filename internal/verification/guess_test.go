@@ -172,7 +172,7 @@ func TestUnclearTriesCostNothing(t *testing.T) {
 		w.check(b.ID, "12345")
 		w.check(b.ID, "hello")
 	}
-	if after, err = w.batcher.Read(t.Context(), rowKeyOf(w, b.ID)); err != nil || len(after.(*verification.Record).Unclear) > 4 {
+	if after, err = w.batcher.Read(t.Context(), rowKeyOf(w, b.ID)); err != nil || len(after.(*verification.Record).Unclear) > 8 {
 		t.Fatalf("%+v, %v", after, err)
 	}
 }
@@ -220,4 +220,33 @@ func TestUnwantedCodesWeighOnTheirCaller(t *testing.T) {
 		Service: w.svc, Contact: w.to("r@mail.example"), Purpose: service.SignIn, Caller: verification.Caller{IP: "198.51.100.8"},
 	})
 	wantFault(t, err, "caller_sends_exhausted")
+}
+
+// A contact's owner has no say in another's codes, though both share the budgets of their stricter form.
+// Keeps: S26
+func TestAliasesBlockAndEndTheirOwn(t *testing.T) {
+	t.Parallel()
+	onBoth(t, nil, func(t *testing.T, w *world) {
+		begin := func(to string) *verification.Begun {
+			return w.begin(func(r *verification.BeginRequest) { r.Contact = w.to(to) })
+		}
+		victims := begin("victim@mail.example")
+		ended, err := w.engine.Disown(t.Context(), w.svc, w.to("victim+evil@mail.example"))
+		must(t, err)
+		must(t, w.engine.Block(t.Context(), w.svc, w.to("victim+evil@mail.example"), time.Hour))
+		n := w.phone.count()
+		begin("victim@mail.example")
+		if v, err := w.engine.Status(t.Context(), w.svc, victims.ID); err != nil || ended != 0 || v.Status != verification.Pending || w.phone.count() != n+1 {
+			t.Fatalf("%d ended, %+v, %v", ended, v, err)
+		}
+		begin("victim+evil@mail.example")
+		if w.phone.count() != n+1 {
+			t.Fatal("the address that is blocked gets its code")
+		}
+		w.pass(61 * time.Minute)
+		begin("victim+evil@mail.example")
+		if w.phone.count() != n+2 {
+			t.Fatal("a block doesn't end by itself")
+		}
+	})
 }

@@ -211,7 +211,7 @@ func (e *Engine) wake(ctx context.Context, key ledger.Key) error {
 		at := max(r.clock(tx.Now()), c.UpdatedAt)
 		if r.overdue(at) {
 			concluded(tx, key, r, c, at)
-			if r.TriedAt == 0 {
+			if len(r.Wrong) == 0 {
 				unused = asker(svc, key.ID, r)
 			}
 			return nil

@@ -251,7 +251,7 @@ func Stale(v ledger.Value, now time.Time, keep time.Duration) bool {
 		return now.UnixMilli() > r.At+replyLife.Milliseconds()
 	case *Contact:
 		// A row that has had its device tokens made void must stay, or they would work again.
-		return r.Epoch == 0 && now.UnixMilli() > r.Blocked && now.UnixMilli() > r.UpdatedAt+2*day*1000
+		return r.Epoch == 0 && !slices.ContainsFunc(r.Blocks, func(b Block) bool { return b.Until >= now.UnixMilli() }) && now.UnixMilli() > r.UpdatedAt+2*day*1000
 	case *Record:
 		return r.Status != Pending && now.UnixMilli() > r.EndedAt+keep.Milliseconds()
 	}

@@ -90,7 +90,7 @@ func (req *ResendRequest) decide(tx *ledger.Tx, key ledger.Key, out *answer) (*m
 	}
 	c.extend(key.ID, r.ExpiresAt)
 	r.queue(channel, &req.Service.Policy, at)
-	blocked := r.blocked(c, false, at)
+	blocked := r.blocked(c, exactly(req.Service, to), false, at)
 	save(tx, key, r, c, at)
 	tx.Event(event(EventResent, key, r, -1, at))
 	out.View = viewOf(key.ID, r, to.Masked(), at)
