@@ -169,6 +169,26 @@ func TestDecoyReachesNobody(t *testing.T) {
 	}
 }
 
+// While the provider takes nothing, a decoy doesn't go, either: else an outage would tell who has an account.
+// Keeps: S16
+func TestADecoySharesAnOutage(t *testing.T) {
+	t.Parallel()
+	p := &fake{name: "p", send: failing(message.TryLater)}
+	d, r := dispatch(t, p)
+	for range 3 { // then it counts as ill
+		d.Enqueue(outgoing(t))
+		<-r
+	}
+	o := outgoing(t)
+	d.Enqueue(o)
+	real := <-r
+	o.Decoy = true
+	d.Enqueue(o)
+	if rep := <-r; rep.Sent || rep.Final != real.Final || rep.RetryIn == 0 || rep.Attempts[0].Outcome != message.TryLater {
+		t.Fatalf("%+v, of a true one %+v", rep, real)
+	}
+}
+
 // A notice goes the way of every message; one that there are no words for is given up at once.
 func TestNoticeIsCarried(t *testing.T) {
 	t.Parallel()
