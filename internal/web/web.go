@@ -20,6 +20,7 @@ import (
 	"github.com/countersign/countersign/internal/account"
 	"github.com/countersign/countersign/internal/care"
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/handover"
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/locale"
 	"github.com/countersign/countersign/internal/message"
@@ -32,18 +33,19 @@ var files embed.FS
 
 // Options of New. All are needed but Aside, Done, Proxies and Help.
 type Options struct {
-	Accounts *account.Accounts
-	Care     *care.Care
-	Renderer *message.Renderer                          // of the messages that are compared
-	ByHost   func(host string) (*service.Service, bool) // the service whose pages are at a host name
-	Places   *place.Finder
-	Region   string // of numbers that come without a country
-	Now      func() time.Time
-	Log      *slog.Logger
-	Secure   bool            // the pages are served over TLS: cookies are __Host- ones
-	Proxies  []netip.Prefix  // whose X-Forwarded-For is believed
-	Done     <-chan struct{} // closed when the server stops: ends what streams; nil: it never does
-	Help     string          // folder with the operator's help topics; empty: none
+	Accounts  *account.Accounts
+	Care      *care.Care
+	Handovers *handover.Handovers
+	Renderer  *message.Renderer                          // of the messages that are compared
+	ByHost    func(host string) (*service.Service, bool) // the service whose pages are at a host name
+	Places    *place.Finder
+	Region    string // of numbers that come without a country
+	Now       func() time.Time
+	Log       *slog.Logger
+	Secure    bool            // the pages are served over TLS: cookies are __Host- ones
+	Proxies   []netip.Prefix  // whose X-Forwarded-For is believed
+	Done      <-chan struct{} // closed when the server stops: ends what streams; nil: it never does
+	Help      string          // folder with the operator's help topics; empty: none
 	// Aside is shown beside every page, with a script of its own: the inbox of `dev`. Nil: nothing.
 	Aside func() (content template.HTML, script, style string)
 }
