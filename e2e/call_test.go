@@ -85,7 +85,7 @@ func TestCallCheck(t *testing.T) {
 	p.sees("Someone from Demo is calling you", call.Phrase)
 
 	// The network fails: the page says that it no longer knows.
-	p.run("document.getElementById('call').dataset.live = '/nowhere'; document.dispatchEvent(new Event('visibilitychange'))")
+	p.run("document.getElementById('live').dataset.live = '/nowhere'; document.dispatchEvent(new Event('visibilitychange'))")
 	p.until("!document.getElementById('unsure').hidden")
 	p.sees("This page can't reach us")
 }

@@ -3,68 +3,18 @@
 package web
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"html/template"
 	"net/http"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/countersign/countersign/internal/account"
 	"github.com/countersign/countersign/internal/fault"
-	"github.com/countersign/countersign/internal/ledger"
 )
-
-// How the page of calls is kept up to date while it is open: the account's row is read each second, so what is said on one node shows on every other.
-const (
-	liveEvery      = time.Second
-	liveBeat       = 10 * time.Second // a sign of life, so that the page finds out when it is cut off
-	liveFor        = 5 * time.Minute  // then the browser asks again, which looks at its session anew
-	liveStreams    = 500              // on one node
-	livePerAccount = 4                // likewise: more tabs than that look by themselves
-	refreshEvery   = 15               // seconds; without JavaScript
-)
-
-// streams counts who is listening.
-type streams struct {
-	mu  sync.Mutex
-	all int
-	of  map[ledger.ID]int
-}
-
-var errStreams = fault.New(fault.TooMany, "too_many_streams", "This page is open too often to be kept up to date everywhere. Look again by yourself.").WithRetry(liveBeat)
-
-// enter takes a place; leave gives it back.
-func (s *streams) enter(id ledger.ID) (leave func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all >= liveStreams || s.of[id] >= livePerAccount {
-		return nil, errStreams
-	}
-	if s.of == nil {
-		s.of = map[ledger.ID]int{}
-	}
-	s.all++
-	s.of[id]++
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.all--
-		if s.of[id]--; s.of[id] == 0 {
-			delete(s.of, id)
-		}
-	}, nil
-}
 
 // callData is what the page of calls shows.
 type callData struct {
 	*account.CallView
-	Report bool          // there is a page for it
-	Now    template.HTML // the part that changes
-	State  string        // a hash of it
+	Report bool // there is a page for it
 }
 
 // Is tells whether the call is at a stage.
@@ -89,10 +39,10 @@ func (pg *page) Place(o account.Opening) string {
 }
 
 // calling is the page of calls for the person of v.signed, as it is now.
-func (p *Pages) calling(v *visit) (*page, *callData, error) {
+func (p *Pages) calling(v *visit) (*page, error) {
 	c, err := p.Accounts.CallFor(v.Request.Context(), v.signed, v.visitor)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	pg := p.page(v, "call.none")
 	switch {
@@ -101,15 +51,9 @@ func (p *Pages) calling(v *visit) (*page, *callData, error) {
 	case c.Stage == account.CallOpen:
 		pg.Title = pg.T("call.open")
 	}
-	d := &callData{CallView: c, Report: p.shows["/report"]}
-	pg.Data = d
-	var b bytes.Buffer
-	if err := p.templates.ExecuteTemplate(&b, "callnow", pg); err != nil {
-		return nil, nil, fault.As(fmt.Errorf("render a call: %w", err))
-	}
-	sum := sha256.Sum256(b.Bytes())
-	d.Now, d.State = template.HTML(b.String()), hex.EncodeToString(sum[:8]) //nolint:gosec // a template has made it
-	return pg, d, nil
+	pg.Data = &callData{CallView: c, Report: p.shows["/report"]}
+	pg.Live, err = p.changing("callnow", "/call/live", pg)
+	return pg, err
 }
 
 // call answers at once whether somebody from the service calls. Who isn't signed in is told how to find out, and to hang up until then.
@@ -122,7 +66,7 @@ func (p *Pages) call(v *visit) error {
 		p.setNext(v, "/call")
 		return p.show(v, http.StatusOK, "callout.html", p.page(v, "call.sign_in"))
 	}
-	pg, _, err := p.calling(v)
+	pg, err := p.calling(v)
 	if err != nil {
 		return err
 	}
@@ -143,79 +87,23 @@ func (p *Pages) maybeSigned(v *visit) (bool, error) {
 	return true, nil
 }
 
-// callLive sends the changing part of the page whenever it changes (server-sent events, HTML Standard 9.2). It ends by itself, when the
-// server stops, and when the session is over; the browser then asks again, and finds out.
+// callLive keeps the page of calls up to date, until the session is over.
 func (p *Pages) callLive(v *visit) error {
 	v.Quiet()
 	ok, err := p.maybeSigned(v)
-	if err != nil {
-		return err
+	if err != nil || !ok {
+		return p.silent(v, err)
 	}
-	if !ok {
-		v.WriteHeader(http.StatusNoContent) // which tells browsers not to come back
-		return nil
-	}
-	leave, err := p.live.enter(v.signed.ID)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	v.Linger(liveFor + liveBeat)
-	end, tick := time.NewTimer(liveFor), time.NewTicker(liveEvery)
-	defer end.Stop()
-	defer tick.Stop()
-	last, said := v.Request.Header.Get("Last-Event-ID"), time.Time{}
-	for first := true; ; first = false {
-		if !first {
-			if ok, err := p.maybeSigned(v); err != nil || !ok {
-				return nil //nolint:nilerr // half a stream is out: the browser asks again and is told
-			}
+	return p.stream(v, &p.calls, v.signed.ID, func() (*live, error) {
+		if ok, err := p.maybeSigned(v); err != nil || !ok {
+			return nil, err
 		}
-		_, d, err := p.calling(v)
+		pg, err := p.calling(v)
 		if err != nil {
-			if first {
-				return err
-			}
-			return nil
+			return nil, err
 		}
-		if d.State != last || time.Since(said) >= liveBeat {
-			if said.IsZero() {
-				v.Header()["Content-Type"] = []string{"text/event-stream"}
-				v.Header()["X-Accel-Buffering"] = []string{"no"} // or a proxy keeps the events to itself
-			}
-			if err := event(v, d, d.State != last); err != nil {
-				return nil //nolint:nilerr // the visitor has left
-			}
-			last, said = d.State, time.Now()
-		}
-		select {
-		case <-tick.C:
-		case <-end.C:
-			return nil
-		case <-p.Done:
-			return nil
-		case <-v.Request.Context().Done():
-			return nil
-		}
-	}
-}
-
-// event sends what the page shows, or a sign of life.
-func event(v *visit, d *callData, changed bool) error {
-	var b bytes.Buffer
-	if changed {
-		fmt.Fprintf(&b, "id: %s\n", d.State)
-		for line := range strings.Lines(string(d.Now)) {
-			b.WriteString("data: " + strings.TrimRight(line, "\r\n") + "\n")
-		}
-	} else {
-		b.WriteString("event: beat\ndata:\n")
-	}
-	b.WriteString("\n")
-	if _, err := v.Write(b.Bytes()); err != nil {
-		return err
-	}
-	return http.NewResponseController(v.Exchange).Flush()
+		return pg.Live, nil
+	})
 }
 
 // doProveCall leads to the proof that the page asks for, and back.

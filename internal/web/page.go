@@ -42,6 +42,7 @@ type page struct {
 	Wide    bool   // the security centre's column
 	Back    string // the page that a step-up or the choice of a language leads back to
 	Refresh int    // without JavaScript the page loads itself anew after so many seconds; 0: it doesn't
+	Live    *live  // what changes while it is open; nil: nothing
 	Once    bool   // what it shows can't be shown again, so nothing on it leads to another rendering
 }
 

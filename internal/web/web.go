@@ -60,12 +60,16 @@ type Pages struct {
 	shows     map[string]bool  // the paths of pages that can be gone back to
 	guard     *http.CrossOriginProtection
 	mux       *httpx.Mux
-	live      streams // of the page of calls
+	calls     streams // pages that are kept up to date
+	parcels   streams // likewise
 }
 
 // New reads templates, words, help and assets; the error says what is wrong with one.
 func New(opt Options) (*Pages, error) {
-	p := &Pages{Options: opt, shows: map[string]bool{}, guard: http.NewCrossOriginProtection()}
+	p := &Pages{
+		Options: opt, shows: map[string]bool{}, guard: http.NewCrossOriginProtection(),
+		calls: streams{most: liveCalls}, parcels: streams{most: liveParcels},
+	}
 	var err error
 	if p.words, err = readWords(); err != nil {
 		return nil, err

@@ -1,10 +1,10 @@
-// The page of calls looks by itself while it is seen. When it can't, it says so: an old answer must not pass for a new one.
+// A page whose state changes looks by itself while it is seen. When it can't, it says so: an old answer must not pass for a new one.
 "use strict";
 
 {
-  const box = document.getElementById("call"), stale = document.getElementById("unsure");
+  const box = document.getElementById("live"), stale = document.getElementById("unsure");
   const silence = 25000, pause = 5000, most = 5; // milliseconds; and how often it begins anew by itself
-  let source, timer, failed = 0;
+  let source, timer, failed = 0, over = false;
   const lost = () => {
     stale.textContent = stale.dataset.words;
     stale.hidden = false;
@@ -24,6 +24,7 @@
   };
   const start = () => {
     stop();
+    if (over) return;
     source = new EventSource(box.dataset.live);
     source.addEventListener("beat", alive);
     source.addEventListener("message", (event) => {
@@ -32,6 +33,11 @@
       box.dataset.state = event.lastEventId;
       box.replaceChildren(...new DOMParser().parseFromString(event.data, "text/html").body.childNodes);
       document.title = box.querySelector("h1").textContent + " - " + box.dataset.name;
+      if (box.querySelector("[data-end]")) { // nothing changes any more, and what was shown beside it doesn't count
+        over = true;
+        stop();
+        document.getElementById("shown")?.remove();
+      }
     });
     source.addEventListener("error", () => {
       if (source.readyState !== EventSource.CLOSED) return soon(lost, pause); // the browser asks again: a stream ends after some minutes
