@@ -397,6 +397,9 @@ func (a *Accounts) ProvenBy(svc *service.Service, text string) (*Proven, error) 
 	return &Proven{contact: c, since: moment(f.Until - flowLife).Add(-sentBefore), Service: svc}, nil
 }
 
+// Contact is the contact that was proven, for who compares it with those that something is meant for.
+func (p *Proven) Contact() contact.Contact { return p.contact }
+
 // SentTo lists what was sent to a contact that a visitor has proven: what came since and in the 24 hours before, without what it was for (S23).
 //
 // Faults: Unavailable.

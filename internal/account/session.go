@@ -4,8 +4,10 @@ package account
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/service"
@@ -18,6 +20,14 @@ type Signed struct {
 	b       *body
 	session session
 	token   string
+}
+
+// Has tells whether the person has proven a contact for which is says yes.
+func (s *Signed) Has(is func(contact.Contact) bool) bool {
+	return slices.ContainsFunc(s.b.Contacts, func(own contactOf) bool {
+		c, err := own.contact()
+		return err == nil && own.ProvenAt > 0 && is(c)
+	})
 }
 
 // seenEvery is how often a session's last use is written down.

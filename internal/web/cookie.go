@@ -19,6 +19,7 @@ const (
 	cookieNext     = "next"
 	cookieReport   = "report"   // what became of a report that was made without an account
 	cookieProof    = "proof"    // a contact that was proven without an account
+	cookieParcels  = "parcels"  // contacts whose deliveries this device may see
 	cookieLanguage = "language" // read by no decision
 	cookieZone     = "zone"     // set by the page's script
 )
@@ -27,6 +28,9 @@ const (
 	flowTime   = 30 * time.Minute
 	deviceTime = 400 * 24 * time.Hour // the longest that browsers keep
 	maxDevices = 8
+	// How long and for how many recipients' contacts a device is let see deliveries; each ends with the time in it (handover.Tracked.Proven).
+	parcelsTime = 14 * 24 * time.Hour
+	maxParcels  = 4
 )
 
 func (p *Pages) name(cookie string) string {

@@ -143,10 +143,7 @@ func (p *Pages) doProve(v *visit) error {
 	to, err := p.contact(v)
 	if err == nil {
 		var s *account.Step
-		if s, err = p.Accounts.Prove(v.Request.Context(), v.svc, to, v.visitor); err == nil {
-			s, err = p.Accounts.Send(v.Request.Context(), v.svc, s.Flow, "", v.visitor)
-		}
-		if err == nil {
+		if s, err = p.beginProof(v, to); err == nil {
 			return p.advance(v, s, nil)
 		}
 	} else {
@@ -155,6 +152,15 @@ func (p *Pages) doProve(v *visit) error {
 	pg := p.page(v, "sent.who")
 	pg.Typed = v.form("contact")
 	return p.again(v, err, "prove.html", pg, "contact")
+}
+
+// beginProof sends a code to a contact.
+func (p *Pages) beginProof(v *visit, to contact.Contact) (*account.Step, error) {
+	s, err := p.Accounts.Prove(v.Request.Context(), v.svc, to, v.visitor)
+	if err != nil {
+		return nil, err
+	}
+	return p.Accounts.Send(v.Request.Context(), v.svc, s.Flow, "", v.visitor)
 }
 
 // doBlock is what a visitor who has proven a contact has done about codes to it.
