@@ -251,7 +251,7 @@ type Pass struct {
 	At     time.Time `json:"at"`
 	Gone   bool      `json:"gone"`
 	Used   bool      `json:"used"`
-	Token  string    `json:"token"` // for the neighbour's link
+	Link   string    `json:"link"` // for the neighbour
 }
 
 // Share makes a pass in a neighbour's name.

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -122,8 +123,16 @@ func TestAHandoverByAPI(t *testing.T) {
 	d.acts(h.ID, client.Act{Do: "code", Code: shown.Code}, "over")
 	text, err := d.Proof(ctx, h.ID)
 	must(t, err)
-	if strings.Count(text, ".") != 2 {
-		t.Errorf("the proof: %q", text)
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		t.Fatalf("the proof: %q", text)
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+	must(t, err)
+	for _, personal := range []string{"Maria", "Bell", "mail.example", "4155550121", "blue door", shown.Code} {
+		if bytes.Contains(claims, []byte(personal)) {
+			t.Errorf("%s is in the proof: %s", personal, claims)
+		}
 	}
 	found, err := d.FindHandovers(ctx, "order 1182")
 	must(t, err)
@@ -199,7 +208,7 @@ func TestTheRecipientsSideByAPI(t *testing.T) {
 	wants(t, d.WithdrawPass(ctx, id, 7), "pass_over")
 	all, err := d.Passes(ctx, id)
 	must(t, err)
-	if len(all) != 1 || !all[0].Gone || all[0].Name != "Jo next door" || all[0].Token != "" || pass.Token == "" {
+	if len(all) != 1 || !all[0].Gone || all[0].Name != "Jo next door" || all[0].Link != "" || !strings.Contains(pass.Link, "/p/") {
 		t.Fatalf("%+v", all)
 	}
 	h, err := d.Handover(ctx, id)

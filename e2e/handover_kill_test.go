@@ -58,7 +58,7 @@ func (d *delivery) step(ctx context.Context, c *client.Client) (string, error) {
 // SIGKILL while couriers type codes: whoever was told yes is told so again, whoever heard nothing asks again under the same key and gets their yes,
 // and nobody else gets one. COUNTERSIGN_TEST_KILLS=200 makes it a long one.
 // Keeps: A.2, H.3
-func TestKillAtTheDoor(t *testing.T) {
+func TestKillHandovers(t *testing.T) {
 	t.Parallel()
 	kills := 6
 	if n, err := strconv.Atoi(os.Getenv("COUNTERSIGN_TEST_KILLS")); err == nil {
