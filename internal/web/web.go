@@ -30,7 +30,7 @@ import (
 //go:embed assets templates catalog
 var files embed.FS
 
-// Options of New. All are needed but Aside, Done, Proxies and Help.
+// Options of New. All are needed but Aside, Couriers, Done, Proxies and Help.
 type Options struct {
 	Accounts *account.Accounts
 	Care     *care.Care
@@ -44,6 +44,7 @@ type Options struct {
 	Proxies  []netip.Prefix  // whose X-Forwarded-For is believed
 	Done     <-chan struct{} // closed when the server stops: ends what streams; nil: it never does
 	Help     string          // folder with the operator's help topics; empty: none
+	Couriers Couriers        // nil: there is no couriers' page
 	// Aside is shown beside every page, with a script of its own: the inbox of `dev`. Nil: nothing.
 	Aside func() (content template.HTML, script, style string)
 }
@@ -79,7 +80,7 @@ func New(opt Options) (*Pages, error) {
 	}
 	p.mux = httpx.NewMux(opt.Log, time.Now, p.fail)
 	for _, r := range p.routes() {
-		if method, at, _ := strings.Cut(r.pattern, " "); method == http.MethodGet && ours(at) && at != "/" {
+		if method, at, _ := strings.Cut(r.pattern, " "); method == http.MethodGet && ours(at) && at != "/" && !courierCall(at) {
 			p.shows[at] = true
 		}
 		p.mux.Handle(r.pattern, func(x *httpx.Exchange) error { return p.serve(x, &r) })
@@ -90,12 +91,17 @@ func New(opt Options) (*Pages, error) {
 // ServeHTTP implements [http.Handler].
 func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header(), p.Secure)
+	if isCourier(r.URL.Path) {
+		secureCourier(w.Header())
+	}
 	p.mux.ServeHTTP(w, r)
 }
 
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
 // secure sets what every answer to a browser carries. No page has inline code or style.
 func secure(h http.Header, tls bool) {
-	h["Content-Security-Policy"] = []string{"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"}
+	h["Content-Security-Policy"] = []string{policy}
 	h["X-Frame-Options"] = []string{"DENY"}
 	h["Referrer-Policy"] = []string{"no-referrer"}
 	h["Cross-Origin-Opener-Policy"] = []string{"same-origin"}
@@ -157,6 +163,8 @@ func (p *Pages) serve(x *httpx.Exchange, r *route) error {
 	switch r.pattern {
 	case "POST /report":
 		limit = maxReport
+	case "POST /courier/act":
+		limit = maxActs
 	case "POST /check/paste", "POST /cases", "POST /cases/{id}", "POST /support/cases/{id}":
 		limit = maxLong
 	}
