@@ -196,6 +196,7 @@ const act = async (p, what) => {
     await store.write((s) => { s.queue.add(entry); });
   } catch {
     if (entry.offline) return { result: "not_kept" };
+    app.loose = true;
     return straight(typed ? { ...entry, sealed: undefined, code: typed } : entry);
   }
   if (entry.offline) return without();
@@ -214,9 +215,6 @@ const straight = async (entry) => {
     if (reply.status === 401) return { result: "shift_over" };
     const result = reply.results?.[0];
     if (!result) return { result: "not_kept" };
-    app.loose = true;
-    const at = app.round.parcels.findIndex((p) => p.id === entry.handover);
-    if (result.parcel && at >= 0) app.round.parcels[at] = result.parcel;
     return result;
   } catch {
     return { result: "not_kept" };
@@ -243,6 +241,8 @@ const textsOf = (r) => {
 const answer = async (r, entry) => {
   if (r.result === "shift_over") await over();
   else await load();
+  const at = app.round?.parcels.findIndex((p) => p.id === r.parcel?.id) ?? -1;
+  if (at >= 0) app.round.parcels[at] = r.parcel;
   const back = closing.includes(r.result) || (["done", "later"].includes(r.result) && ["give_up", "refuse", "weak"].includes(entry.do));
   app.busy = false;
   render();
@@ -493,6 +493,7 @@ const render = (anew = false) => {
     app.view = event.state?.name ? event.state : { name: "list" };
     render(true);
   });
+  window.addEventListener("hashchange", () => { if (location.hash.length > 1) location.reload(); }); // another link
   sender.listen(async (what) => {
     if (what === "over") return over();
     await load();
