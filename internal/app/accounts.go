@@ -12,6 +12,7 @@ import (
 	"github.com/countersign/countersign/internal/care"
 	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/handover"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/password"
@@ -22,6 +23,8 @@ import (
 // decodeRow reads the rows of all kinds.
 func decodeRow(kind ledger.Kind, record []byte) (ledger.Value, error) {
 	switch {
+	case kind >= ledger.KindOrder:
+		return handover.DecodeRow(kind, record)
 	case kind == ledger.KindCase || kind == ledger.KindReport:
 		return care.DecodeRow(kind, record)
 	case kind >= ledger.KindLogin:
@@ -32,21 +35,56 @@ func decodeRow(kind ledger.Kind, record []byte) (ledger.Value, error) {
 
 // stale tells of all kinds of rows whether they can be removed.
 func stale(v ledger.Value, now time.Time, keep time.Duration) bool {
-	return verification.Stale(v, now, keep) || account.Stale(v, now, keep) || care.Stale(v, now, keep)
+	return verification.Stale(v, now, keep) || account.Stale(v, now, keep) || care.Stale(v, now, keep) || handover.Stale(v, now, keep)
 }
 
 // outbox gives reports to whoever wrote the message down.
 type outbox struct {
-	codes    *verification.Engine
-	accounts *account.Accounts
+	codes     *verification.Engine
+	accounts  *account.Accounts
+	handovers *handover.Handovers
+}
+
+// keeper is whoever writes messages down.
+type keeper interface {
+	message.Outbox
+	Receive(ctx context.Context, ref message.Ref, rec message.Receipt) error
+}
+
+// of says who wrote a message down.
+func (o outbox) of(ref message.Ref) keeper {
+	switch ref.Row.Kind {
+	case ledger.KindAccount:
+		return o.accounts
+	case ledger.KindHandover:
+		return o.handovers
+	}
+	return o.codes
 }
 
 // Report implements message.Outbox.
 func (o outbox) Report(ctx context.Context, rep message.Report) error {
-	if rep.Ref.Row.Kind == ledger.KindAccount {
-		return o.accounts.Report(ctx, rep)
-	}
-	return o.codes.Report(ctx, rep)
+	return o.of(rep.Ref).Report(ctx, rep)
+}
+
+// Receive gives a provider's later word on a message to whoever wrote it down.
+func (o outbox) Receive(ctx context.Context, ref message.Ref, rec message.Receipt) error {
+	return o.of(ref).Receive(ctx, ref, rec)
+}
+
+// wireHandovers makes the hand-overs of all services.
+func (a *App) wireHandovers() {
+	a.handovers = handover.New(handover.Options{
+		Ledger: a.ledger, Services: a.registry, Sender: a.dispatcher, Origin: a.origin, Log: a.opt.Log,
+		Raise: func(ctx context.Context, svc *service.Service, asked handover.Asked) error {
+			text := "Somebody asked for the delivery code of order " + asked.Order + " on the phone."
+			if asked.Text != "" {
+				text += " " + asked.Text
+			}
+			_, _, err := a.care.File(ctx, svc, care.NewReport{Kind: "call", Channel: "call", Text: text, Caller: verification.Caller{IP: asked.IP}})
+			return err
+		},
+	})
 }
 
 // wireAccounts makes the accounts of all services.

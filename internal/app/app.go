@@ -22,6 +22,7 @@ import (
 	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/devpage"
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/handover"
 	"github.com/countersign/countersign/internal/job/checkpoint"
 	"github.com/countersign/countersign/internal/jsonapi"
 	"github.com/countersign/countersign/internal/ledger"
@@ -56,6 +57,8 @@ type App struct {
 	engine      *verification.Engine
 	accounts    *account.Accounts
 	care        *care.Care
+	handovers   *handover.Handovers
+	outbox      outbox
 	dispatcher  *message.Dispatcher
 	gateways    map[string]jsonapi.Gateway // by name: their receipts come to them
 	senders     []service.Sender           // that the providers send with

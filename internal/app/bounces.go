@@ -6,7 +6,6 @@ import (
 	"context"
 
 	"github.com/countersign/countersign/internal/fault"
-	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/message/bounce"
 	"github.com/countersign/countersign/internal/message/email"
@@ -32,8 +31,5 @@ func (a *App) listenForBounces() error {
 // bounced writes down that a mail will not arrive, with whoever wrote the message down.
 func (a *App) bounced(ctx context.Context, ref message.Ref, b bounce.Bounce) error {
 	rec := message.Receipt{Provider: email.Name, Outcome: b.Outcome, Code: b.Code(), At: a.ledger.Now()}
-	if ref.Row.Kind == ledger.KindAccount {
-		return a.accounts.Receive(ctx, ref, rec)
-	}
-	return a.engine.Receive(ctx, ref, rec)
+	return a.outbox.Receive(ctx, ref, rec)
 }

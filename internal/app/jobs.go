@@ -29,6 +29,7 @@ func (a *App) startJobs() {
 	a.every(tick, "write down the time", a.saveTime)
 	a.every(wakeEvery, "send and end what is due", untilDone(a.engine.Wake))
 	a.every(wakeEvery, "send notices and do what is due for accounts", untilDone(a.accounts.Wake))
+	a.every(wakeEvery, "send and end what is due of hand-overs", untilDone(a.handovers.Wake))
 	a.every(numberEvery, "number events", a.number)
 	a.every(placesEvery, "read the database of places", a.places.Refresh)
 	a.every(checkpointEvery, "write checkpoints of the event log", a.checkpoint)

@@ -48,7 +48,9 @@ func (a *App) wire(ctx context.Context) error {
 	if err := a.wireCare(); err != nil {
 		return err
 	}
-	a.dispatcher.Bind(outbox{a.engine, a.accounts})
+	a.wireHandovers()
+	a.outbox = outbox{a.engine, a.accounts, a.handovers}
+	a.dispatcher.Bind(a.outbox)
 	return nil
 }
 
@@ -108,7 +110,7 @@ func (a *App) routes() (map[service.Channel][]message.Provider, error) {
 func (a *App) handler(proxies []netip.Prefix) (http.Handler, error) {
 	api := httpx.NewMux(a.opt.Log, time.Now, httpx.WriteProblem)
 	surface := &jsonapi.API{
-		Engine: a.engine, Accounts: a.accounts, Care: a.care, Registry: a.registry, Store: a.store, Gateways: a.gateways, Inbound: a.inbound, Region: a.opt.Config.Get("default-region"),
+		Engine: a.engine, Accounts: a.accounts, Care: a.care, Handovers: a.handovers, Registry: a.registry, Store: a.store, Gateways: a.gateways, Receive: a.outbox.Receive, Inbound: a.inbound, Region: a.opt.Config.Get("default-region"),
 		Places: a.places, Now: a.ledger.Now, Ready: a.dispatcher.Running, Done: a.stopping,
 	}
 	surface.Mount(api)
@@ -117,12 +119,12 @@ func (a *App) handler(proxies []netip.Prefix) (http.Handler, error) {
 		mux.Handle(path, api)
 	}
 	opt := web.Options{
-		Accounts: a.accounts, Care: a.care, Renderer: a.dispatcher.Renderer(), ByHost: a.registry.ByDomain, Places: a.places, Region: a.opt.Config.Get("default-region"), Now: a.ledger.Now, Log: a.opt.Log,
+		Accounts: a.accounts, Care: a.care, Handovers: a.handovers, Renderer: a.dispatcher.Renderer(), ByHost: a.registry.ByDomain, Places: a.places, Region: a.opt.Config.Get("default-region"), Now: a.ledger.Now, Log: a.opt.Log,
 		Secure: !a.opt.Dev, Proxies: proxies, Help: a.opt.Config.Get("help-folder"), Done: a.stopping,
 	}
 	if a.inbox != nil {
 		pages := &devpage.Pages{
-			Engine: a.engine, Inbox: a.inbox, Answer: a.inbound, Places: a.places, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
+			Engine: a.engine, Receive: a.outbox.Receive, Inbox: a.inbox, Answer: a.inbound, Places: a.places, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
 			Service: func() (*service.Service, bool) { return a.registry.BySlug(DemoSlug) },
 		}
 		pages.Mount(mux)

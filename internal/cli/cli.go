@@ -94,7 +94,7 @@ func commands() []command {
 		}},
 		{name: "apikey create", args: "SERVICE", help: "make an API key; it is shown once", run: apikeyCreate, flags: func(c *call) {
 			c.String("name", "", "what it is for")
-			c.String("scopes", "verify", "any of verify, manage, support, read, account, separated by commas")
+			c.String("scopes", "verify", "any of verify, manage, support, read, account, handover, separated by commas")
 		}},
 		{name: "apikey list", args: "SERVICE", help: "list a service's API keys", run: apikeyList},
 		{name: "apikey revoke", args: "SERVICE ID", help: "make an API key void", run: apikeyRevoke},

@@ -18,6 +18,7 @@ import (
 	"github.com/countersign/countersign/internal/care"
 	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/handover"
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
@@ -35,7 +36,6 @@ type Engine interface {
 	Cancel(ctx context.Context, svc *service.Service, id ledger.ID) (*verification.View, error)
 	Status(ctx context.Context, svc *service.Service, id ledger.ID) (*verification.View, error)
 	Facts(ctx context.Context, svc *service.Service, id ledger.ID) (*verification.Facts, error)
-	Receive(ctx context.Context, ref message.Ref, rec message.Receipt) error
 }
 
 // Registry is what it needs of services and their API keys.
@@ -70,6 +70,10 @@ type API struct {
 	Engine   Engine
 	Accounts *account.Accounts
 	Care     *care.Care
+	// Handovers are the parcels that change hands.
+	Handovers *handover.Handovers
+	// Receive takes a provider's later word on a message.
+	Receive  func(ctx context.Context, ref message.Ref, rec message.Receipt) error
 	Registry Registry
 	Store    Store
 	Gateways map[string]Gateway                                  // by name

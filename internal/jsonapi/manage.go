@@ -13,6 +13,7 @@ import (
 	"github.com/countersign/countersign/internal/account"
 	"github.com/countersign/countersign/internal/care"
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/handover"
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/service"
@@ -84,6 +85,13 @@ func page(list []ledger.Event, after int64) Events {
 		}
 		if name, subject, ok := care.ReadEvent(e); ok {
 			out.Events = append(out.Events, Event{Seq: e.Seq, Type: name, At: e.At, Subject: subject, Commitment: hex.EncodeToString(sum[:])})
+			continue
+		}
+		if d, ok := handover.ReadEvent(e); ok {
+			out.Events = append(out.Events, Event{
+				Seq: e.Seq, Type: d.Name, At: e.At, Subject: d.Subject, Attempt: d.Attempt, Reason: d.Reason.String(), Means: d.Means.String(), Certainty: d.Certainty.String(),
+				Commitment: hex.EncodeToString(sum[:]),
+			})
 			continue
 		}
 		d, ok := verification.ReadEvent(e)
@@ -201,7 +209,7 @@ func (a *API) receipt(c *call) error {
 		return err
 	}
 	if found {
-		if err := a.Engine.Receive(c.context(), ref, rec); err != nil {
+		if err := a.Receive(c.context(), ref, rec); err != nil {
 			return err
 		}
 	}

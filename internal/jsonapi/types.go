@@ -132,7 +132,11 @@ type Event struct {
 	Generation   int       `json:"generation,omitzero"`
 	Account      string    `json:"account,omitempty" doc:"Of an account's event."`
 	Entry        uint32    `json:"entry,omitzero" doc:"Of the account's activity; of account.not_me: the entry that its owner marked."`
-	Subject      string    `json:"subject,omitempty" doc:"The case, report or cluster of reports of an event of theirs."`
+	Subject      string    `json:"subject,omitempty" doc:"The case, report, cluster of reports, hand-over or courier of an event of theirs."`
+	Attempt      int       `json:"attempt,omitzero" doc:"Of a hand-over's event: which attempt."`
+	Reason       string    `json:"reason,omitempty" doc:"Of a hand-over's event: why an attempt ended."`
+	Means        string    `json:"means,omitempty" doc:"Of a hand-over's event: by which means it changed hands."`
+	Certainty    string    `json:"certainty,omitempty" doc:"Of a hand-over's event: how certain that is."`
 	Commitment   string    `json:"commitment" doc:"Hexadecimal hash of the entry and a salt: what the log commits to."`
 }
 

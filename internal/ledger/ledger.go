@@ -53,19 +53,23 @@ const (
 	KindCase                         // what a customer and support settle together
 	KindReport                       // a suspicious message, call or page that somebody told us of
 	KindPhrase                       // the words of a call that is announced now
+	KindOrder                        // the hand-overs of an order
+	KindHandover                     // a parcel that changes hands
+	KindRound                        // a courier's parcels of one shift; a depot's day
+	KindCourier                      // who carries parcels: their device, tries and figures
 	Kinds                            // how many numbers of kinds there are, 0 included
 )
 
 // Table is the name of the kind's table.
 func (k Kind) Table() string {
-	return [Kinds]string{"", "idempotency", "verification", "contact", "login", "account", "activity", "support_case", "report", "phrase"}[k]
+	return [Kinds]string{"", "idempotency", "verification", "contact", "login", "account", "activity", "support_case", "report", "phrase", "handover_order", "handover", "delivery_round", "courier"}[k]
 }
 
 // Owned tells whether rows of the kind belong to a contact row (Value.Owner).
 func (k Kind) Owned() bool { return k == KindVerification }
 
 // Wakes tells whether rows of the kind may want attention without being asked (Value.WakeAt).
-func (k Kind) Wakes() bool { return k == KindVerification || k == KindAccount }
+func (k Kind) Wakes() bool { return k == KindVerification || k == KindAccount || k == KindHandover }
 
 // Key names one row. Service and Shard are part of every key, so that a database that spreads
 // rows over machines can keep everything of one contact together.

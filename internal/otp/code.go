@@ -102,7 +102,8 @@ type Space uint8
 // The spaces. Four bits, stored in ids; the numbers never change.
 const (
 	SpaceVerification Space = 1
-	SpaceDelivery     Space = 2
+	SpaceDelivery     Space = 2 // of hand-overs
+	SpacePass         Space = 3 // of the passes that a recipient gives to a neighbour
 )
 
 // Input is what a code is derived from.
@@ -110,7 +111,7 @@ type Input struct {
 	Space      Space
 	Service    uint32
 	ID         [16]byte
-	Generation uint8 // 1 to MaxGenerations
+	Generation uint8 // from 1; of a verification at most MaxGenerations
 	Digits     int   // MinDigits to MaxDigits
 }
 

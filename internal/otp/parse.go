@@ -27,9 +27,10 @@ const (
 	TypedSeveral                          // a message with two or more different ones
 	TypedDelivery                         // looks like a delivery code: a letter and five digits
 	TypedTooBig                           // longer than MaxTyped
+	TypedSignIn                           // where a delivery code is expected: looks like a sign-in code
 )
 
-var typedNames = [...]string{"", "code", "empty", "too_short", "too_long", "not_digits", "no_candidate", "several", "delivery_code", "too_big"}
+var typedNames = [...]string{"", "code", "empty", "too_short", "too_long", "not_digits", "no_candidate", "several", "delivery_code", "too_big", "sign_in_code"}
 
 // String is the stable name.
 func (k TypedKind) String() string { return typedNames[k] }
@@ -48,8 +49,14 @@ type Shape struct {
 	Amount string // of our own message, as it stands there; never a code
 }
 
-// DeliveryDigits is how many digits follow the letter of a delivery code.
+// DeliveryDigits is how many digits follow the letter of a delivery code, unless the service says otherwise.
 const DeliveryDigits = 5
+
+// Bounds of how many digits a delivery code has.
+const (
+	MinDeliveryDigits = 4
+	MaxDeliveryDigits = 8
+)
 
 // Parse reads a code as people type it: with spaces, dashes and dots between groups, in the digits of
 // any script, or inside the whole message that carried it. Of a message, the line
@@ -67,7 +74,7 @@ func Parse(text string, shape Shape) Typed {
 		return Typed{Kind: TypedEmpty}
 	case bare && len(digits) == shape.Digits:
 		return Typed{Kind: TypedCode, Code: NewCode(digits)}
-	case !bare && isDelivery(s):
+	case !bare && isDelivery(s, shape.Digits):
 		return Typed{Kind: TypedDelivery}
 	}
 	found := candidates(s, shape)
@@ -152,21 +159,97 @@ func bareDigits(s []rune) (bare bool, digits string, letters bool) {
 	return bare && b.Len() > 0, b.String(), letters
 }
 
-// isDelivery tells a delivery code's look: one letter and five digits, however spaced.
-func isDelivery(s []rune) bool {
-	letter, digits := false, 0
+// lettered reads one letter and then digits, however spaced.
+func lettered(s []rune) (letter rune, digits string, ok bool) {
+	var b strings.Builder
 	for _, r := range s {
 		switch {
-		case isDigit(r) && letter:
-			digits++
-		case unicode.IsLetter(r) && !letter && digits == 0:
-			letter = true
+		case isDigit(r) && letter != 0:
+			b.WriteRune(r)
+		case unicode.IsLetter(r) && letter == 0:
+			letter = unicode.ToUpper(r)
 		case r == ' ' || r == '-':
 		default:
-			return false
+			return 0, "", false
 		}
 	}
-	return letter && digits == DeliveryDigits
+	return letter, b.String(), letter != 0 && b.Len() > 0
+}
+
+// isDelivery tells a delivery code's look: one letter and digits, but as many as a sign-in code never has.
+func isDelivery(s []rune, signIn int) bool {
+	_, digits, ok := lettered(s)
+	return ok && len(digits) >= MinDeliveryDigits && len(digits) <= MaxDeliveryDigits && len(digits) != signIn
+}
+
+// DeliveryShape is what ParseDelivery looks for.
+type DeliveryShape struct {
+	Letter byte // an upper-case ASCII letter, before the digits
+	Digits int  // of the code
+	SignIn int  // of the service's codes for signing in: never as many
+}
+
+// ParseDelivery reads a delivery code as it is typed at the door: with its letter or without, spaced as people do, in the digits of
+// any script, or inside the whole message that carried it. A bare number of as many digits as codes for signing in have is
+// TypedSignIn: it belongs to somebody's account and not to a parcel.
+func ParseDelivery(text string, shape DeliveryShape) Typed {
+	if len(text) > MaxTyped {
+		return Typed{Kind: TypedTooBig}
+	}
+	s := plain(text)
+	letter, digits, ok := lettered(s)
+	bare, numbers, _ := bareDigits(s)
+	switch {
+	case len(s) == 0:
+		return Typed{Kind: TypedEmpty}
+	case ok && letter != rune(shape.Letter) && letter < unicode.MaxASCII:
+		return Typed{Kind: TypedNotDigits, Digits: len(digits)}
+	case bare:
+		digits = numbers
+	case !ok:
+		return inMessage(s, shape)
+	}
+	switch {
+	case len(digits) == shape.Digits:
+		return Typed{Kind: TypedCode, Code: NewCode(digits)}
+	case bare && len(digits) == shape.SignIn:
+		return Typed{Kind: TypedSignIn}
+	case len(digits) < shape.Digits:
+		return Typed{Kind: TypedTooShort, Digits: len(digits)}
+	default:
+		return Typed{Kind: TypedTooLong, Digits: len(digits)}
+	}
+}
+
+// inMessage finds the delivery code in a text that is more than a code: the one run of letter, dash or space, and digits; and else
+// a code for signing in.
+func inMessage(s []rune, shape DeliveryShape) Typed {
+	var found []string
+	for i, r := range s {
+		if unicode.ToUpper(r) != rune(shape.Letter) || i > 0 && (unicode.IsLetter(s[i-1]) || isDigit(s[i-1])) {
+			continue
+		}
+		j := i + 1
+		for j < len(s) && (s[j] == '-' || s[j] == ' ') && j < i+3 {
+			j++
+		}
+		from := j
+		for j < len(s) && isDigit(s[j]) {
+			j++
+		}
+		if code := string(s[from:j]); len(code) == shape.Digits && (j == len(s) || !unicode.IsLetter(s[j])) && !slices.Contains(found, code) {
+			found = append(found, code)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return Typed{Kind: TypedCode, Code: NewCode(found[0])}
+	case len(found) > 1:
+		return Typed{Kind: TypedSeveral}
+	case len(candidates(s, Shape{Digits: shape.SignIn})) > 0:
+		return Typed{Kind: TypedSignIn}
+	}
+	return Typed{Kind: TypedNoCandidate}
 }
 
 // candidates are the distinct runs in s that may be the code.

@@ -35,11 +35,12 @@ const (
 	LabelCommitment               // commitments of events
 	LabelAccount                  // secrets of accounts that are stored as hashes, ids that are derived
 	LabelReturn                   // return addresses of mails
+	LabelHandover                 // ids that are derived for hand-overs, and the tokens of their pages
 	labels
 )
 
 // labelNames go into the derivation of the keys and never change.
-var labelNames = [labels]string{"flow", "supplied", "binding", "device", "idempotency", "caller", "commitment", "account", "return"}
+var labelNames = [labels]string{"flow", "supplied", "binding", "device", "idempotency", "caller", "commitment", "account", "return", "handover"}
 
 // Keys are the sub-keys of one data key of one service. They can't be printed or marshaled, and
 // are safe for concurrent use.

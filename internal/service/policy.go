@@ -43,7 +43,30 @@ type Policy struct {
 	StepUp        int        `json:"step_up_minutes"`                      // that a fresh proof holds for sensitive changes; 1 to 60
 	Session       int        `json:"session_days"`                         // that a sign-in lasts; 1 to 365
 	Recovery      int        `json:"recovery_hours"`                       // that a recovery waits and can be stopped; 24 to 168
+
+	// Hand-overs.
+	DeliveryLetter   string      `json:"delivery_letter"`              // before the digits of a delivery code; one of A to Z
+	DeliveryDigits   int         `json:"delivery_digits"`              // 4 to 8, and never as many as code_length
+	DeliveryWeak     []WeakProof `json:"delivery_weak"`                // what may stand in for a code that is missing; empty: nothing
+	DeliveryPass     bool        `json:"delivery_pass"`                // whether a recipient may send a neighbour
+	DeliveryAttempts int         `json:"delivery_attempts"`            // of one parcel; 1 to 9
+	DeliveryAgain    bool        `json:"delivery_again_on_arrival"`    // whether the message on arrival carries the code once more
+	CourierGuesses   int         `json:"delivery_courier_wrong_daily"` // wrong codes of one courier in 24 hours; 6 to 200
+	CourierWeak      int         `json:"delivery_courier_weak_alarm"`  // weaker proofs of one courier in 24 hours that raise an alarm; 1 to 200
 }
+
+// WeakProof is what may stand in for a delivery code that didn't come. It is always marked as weaker.
+type WeakProof string
+
+// The weaker proofs. The names are stored and never change.
+const (
+	WeakSecondPerson WeakProof = "second_person" // somebody at the depot has checked and releases it
+	WeakIdentity     WeakProof = "identity"      // the courier has seen an identity document
+	WeakPhoto        WeakProof = "photo"         // the courier has taken a photograph
+)
+
+// WeakProofs lists all weaker proofs in the order of their stored numbers, from 1.
+func WeakProofs() []WeakProof { return []WeakProof{WeakSecondPerson, WeakIdentity, WeakPhoto} }
 
 // SecondStep is whether an account must have two-step verification.
 type SecondStep string
@@ -53,6 +76,13 @@ const (
 	SecondStepOptional SecondStep = "optional" // each person decides
 	SecondStepRequired SecondStep = "required" // nobody signs in without
 )
+
+// Complete keeps the two kinds of code apart in a policy that was stored before there were delivery codes.
+func (p *Policy) Complete() {
+	if p.CodeLength == p.DeliveryDigits {
+		p.DeliveryDigits++
+	}
+}
 
 // MaxBudget is the largest Limit.Day of a contact: its budget is kept as exact times.
 const MaxBudget = 100
@@ -70,6 +100,8 @@ func DefaultPolicy() Policy {
 		CallerSends: Limit{20, 100}, CallerGuesses: Limit{50, 200},
 		ContactAlive: 5, ContactReserved: 2, GuessAlarm: 300,
 		SignUp: true, SecondStep: SecondStepOptional, TrustedDevice: 30, StepUp: 10, Session: 30, Recovery: 72,
+		DeliveryLetter: "D", DeliveryDigits: otp.DeliveryDigits, DeliveryWeak: []WeakProof{WeakSecondPerson}, DeliveryPass: true, DeliveryAttempts: 3,
+		CourierGuesses: 40, CourierWeak: 5,
 	}
 }
 
@@ -106,8 +138,32 @@ func (p *Policy) Validate() error {
 	within("step_up_minutes", p.StepUp, 1, 60)
 	within("session_days", p.Session, 1, 365)
 	within("recovery_hours", p.Recovery, 24, 168)
+	within("delivery_digits", p.DeliveryDigits, otp.MinDeliveryDigits, otp.MaxDeliveryDigits)
+	within("delivery_attempts", p.DeliveryAttempts, 1, 9)
+	within("delivery_courier_wrong_daily", p.CourierGuesses, 6, 200)
+	within("delivery_courier_weak_alarm", p.CourierWeak, 1, 200)
+	problems = append(problems, p.validateDelivery()...)
 	problems = append(problems, p.validateWords()...)
 	return fault.Join(problems...)
+}
+
+// validateDelivery keeps the two kinds of code apart by their look (S27).
+func (p *Policy) validateDelivery() []*fault.Error {
+	var problems []*fault.Error
+	if p.DeliveryDigits == p.CodeLength {
+		problems = append(problems, fault.New(fault.Invalid, "invalid_policy",
+			"delivery_digits and code_length must differ: a code for a parcel must never look like a code for signing in.").WithField("policy.delivery_digits"))
+	}
+	if len(p.DeliveryLetter) != 1 || p.DeliveryLetter[0] < 'A' || p.DeliveryLetter[0] > 'Z' {
+		problems = append(problems, fault.New(fault.Invalid, "invalid_policy", "delivery_letter must be one letter from A to Z.").WithField("policy.delivery_letter"))
+	}
+	for i, w := range p.DeliveryWeak {
+		if !slices.Contains(WeakProofs(), w) || slices.Contains(p.DeliveryWeak[:i], w) {
+			problems = append(problems, fault.New(fault.Invalid, "invalid_policy",
+				fmt.Sprintf("delivery_weak[%d] must be one of second_person, identity and photo, each named once.", i)).WithField(fmt.Sprintf("policy.delivery_weak[%d]", i)))
+		}
+	}
+	return problems
 }
 
 func (p *Policy) validateWords() []*fault.Error {

@@ -329,7 +329,7 @@ func checkKey(name string, scopes []Scope) error {
 	}
 	for i, s := range scopes {
 		if !slices.Contains(Scopes(), s) || slices.Contains(scopes[:i], s) {
-			return fault.New(fault.Invalid, "invalid_scopes", "scopes are any of verify, manage, support, read and account, each named once.").WithField("scopes")
+			return fault.New(fault.Invalid, "invalid_scopes", "scopes are any of verify, manage, support, read, account and handover, each named once.").WithField("scopes")
 		}
 	}
 	if len(scopes) == 0 {

@@ -91,11 +91,13 @@ const (
 	ScopeSupport Scope = "support" // what support needs: status with messages, cancel
 	ScopeRead    Scope = "read"    // read verifications and the events feed
 	ScopeAccount Scope = "account" // make, read, lock and close accounts, add to their activity
+
+	ScopeHandover Scope = "handover" // make hand-overs and rounds, act for couriers, read proofs
 )
 
 // Scopes lists all scopes.
 func Scopes() []Scope {
-	return []Scope{ScopeVerify, ScopeManage, ScopeSupport, ScopeRead, ScopeAccount}
+	return []Scope{ScopeVerify, ScopeManage, ScopeSupport, ScopeRead, ScopeAccount, ScopeHandover}
 }
 
 // APIKey is a key as it is stored: never the key, only its hash.

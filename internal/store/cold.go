@@ -181,6 +181,7 @@ func scanService(from interface{ Scan(...any) error }) (service.Row, error) {
 	if err := json.Unmarshal([]byte(policy), &r.Policy); err != nil {
 		return r, fmt.Errorf("decode a policy: %w", err)
 	}
+	r.Policy.Complete()
 	if err := json.Unmarshal([]byte(brand), &r.Brand); err != nil {
 		return r, fmt.Errorf("decode a brand: %w", err)
 	}
@@ -378,8 +379,8 @@ func (s *Store) id(id ledger.ID) any {
 // LinkMessage remembers which message a provider means by its reference.
 func (s *Store) LinkMessage(ctx context.Context, provider, reference string, ref message.Ref) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO provider_message (provider, reference, service, shard, id, number) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (provider, reference) DO NOTHING`, provider, reference, ref.Row.Service, ref.Row.Shard, s.id(ref.Row.ID), ref.Number)
+		_, err := tx.ExecContext(ctx, `INSERT INTO provider_message (provider, reference, kind, service, shard, id, number) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (provider, reference) DO NOTHING`, provider, reference, ref.Row.Kind, ref.Row.Service, ref.Row.Shard, s.id(ref.Row.ID), ref.Number)
 		return err
 	})
 }
@@ -390,10 +391,10 @@ func (s *Store) FindMessage(ctx context.Context, provider, reference string) (me
 	if s.postgres {
 		column = "uuid_send(id)"
 	}
-	ref := message.Ref{Row: ledger.Key{Kind: ledger.KindVerification}}
+	var ref message.Ref
 	var id []byte
-	err := s.SQL().QueryRowContext(ctx, "SELECT service, shard, "+column+", number FROM provider_message WHERE provider = $1 AND reference = $2", provider, reference).
-		Scan(&ref.Row.Service, &ref.Row.Shard, &id, &ref.Number)
+	err := s.SQL().QueryRowContext(ctx, "SELECT kind, service, shard, "+column+", number FROM provider_message WHERE provider = $1 AND reference = $2", provider, reference).
+		Scan(&ref.Row.Kind, &ref.Row.Service, &ref.Row.Shard, &id, &ref.Number)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ref, false, nil
 	}

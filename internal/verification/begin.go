@@ -265,7 +265,7 @@ func (req *BeginRequest) normalise() error {
 			req.Channel = service.Email
 		}
 	}
-	if err := checkChannel(p, req.Channel, req.Contact); err != nil {
+	if err := CheckChannel(p, req.Channel, req.Contact); err != nil {
 		return err
 	}
 	if err := req.checkDetail(); err != nil {
@@ -289,8 +289,8 @@ func (req *BeginRequest) normalise() error {
 	return nil
 }
 
-// checkChannel refuses a channel that the service doesn't use or the contact can't take.
-func checkChannel(p *service.Policy, channel service.Channel, c contact.Contact) error {
+// CheckChannel refuses a channel that the service doesn't use or the contact can't take.
+func CheckChannel(p *service.Policy, channel service.Channel, c contact.Contact) error {
 	if !slices.Contains(service.Channels(), channel) {
 		return invalid("channel", "invalid_channel", "channel must be one of sms, email and voice.")
 	}

@@ -111,7 +111,7 @@ func (req *ResendRequest) allowed(r *Record, to contact.Contact, at int64) (serv
 	if channel == "" {
 		channel = service.Channels()[r.Messages[len(r.Messages)-1].Channel-1]
 	}
-	if err := checkChannel(&req.Service.Policy, channel, to); err != nil {
+	if err := CheckChannel(&req.Service.Policy, channel, to); err != nil {
 		return "", err
 	}
 	if r.sendsLeft() == 0 {

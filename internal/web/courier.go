@@ -80,7 +80,7 @@ type courierData struct {
 
 // courier is the shell of the page: the same for every courier, and without anything of a round.
 func (p *Pages) courier(v *visit) error {
-	if p.Couriers == nil {
+	if p.couriers == nil {
 		return errGone
 	}
 	pg := p.page(v, "courier.title")
@@ -109,7 +109,7 @@ func (p *Pages) courier(v *visit) error {
 // courierWorker is the service worker with the list of what it keeps. Its text, and so its version, changes with each of these and with the
 // language.
 func (p *Pages) courierWorker(v *visit) error {
-	if p.Couriers == nil {
+	if p.couriers == nil {
 		return errGone
 	}
 	v.Quiet()
@@ -158,7 +158,7 @@ func sorted(all map[string]string, prefix string) func(func(string, string) bool
 
 // courierManifest makes the page one that can be installed (W3C, Web Application Manifest).
 func (p *Pages) courierManifest(v *visit) error {
-	if p.Couriers == nil {
+	if p.couriers == nil {
 		return errGone
 	}
 	v.Quiet()
@@ -194,7 +194,7 @@ var iconSizes = []int{192, 512}
 func (p *Pages) courierIcon(v *visit) error {
 	v.Quiet()
 	size, err := strconv.Atoi(v.Request.PathValue("size"))
-	if p.Couriers == nil || err != nil || !slices.Contains(iconSizes, size) {
+	if p.couriers == nil || err != nil || !slices.Contains(iconSizes, size) {
 		return errGone
 	}
 	light, _ := v.svc.Brand.Accents()
@@ -227,7 +227,7 @@ func rgb(hash string) color.RGBA {
 
 // courierEnrol makes this browser the device of a shift.
 func (p *Pages) courierEnrol(v *visit) error {
-	if p.Couriers == nil {
+	if p.couriers == nil {
 		return errGone
 	}
 	var in struct {
@@ -236,7 +236,7 @@ func (p *Pages) courierEnrol(v *visit) error {
 	if _, err := httpx.ReadJSON(v.Exchange, &in); err != nil {
 		return err
 	}
-	shift, err := p.Couriers.Enrol(v.Request.Context(), v.svc, in.Token, v.visitor)
+	shift, err := p.couriers.Enrol(v.Request.Context(), v.svc, in.Token, v.visitor)
 	if err != nil {
 		return err
 	}
@@ -249,10 +249,10 @@ const courierGrace = 24 * time.Hour
 
 // courierRound says what there is to do.
 func (p *Pages) courierRound(v *visit) error {
-	if p.Couriers == nil {
+	if p.couriers == nil {
 		return errGone
 	}
-	round, err := p.Couriers.Round(v.Request.Context(), v.svc, p.cookie(v, cookieCourier), v.visitor)
+	round, err := p.couriers.Round(v.Request.Context(), v.svc, p.cookie(v, cookieCourier), v.visitor)
 	if err != nil {
 		return err
 	}
@@ -261,11 +261,11 @@ func (p *Pages) courierRound(v *visit) error {
 
 // courierAct takes what a courier did.
 func (p *Pages) courierAct(v *visit) error {
-	if p.Couriers == nil {
+	if p.couriers == nil {
 		return errGone
 	}
 	var in struct {
-		Entries []CourierEntry `json:"entries"`
+		Entries []entryJSON `json:"entries"`
 	}
 	if err := readActs(v.Exchange, &in); err != nil {
 		return err
@@ -280,13 +280,13 @@ func (p *Pages) courierAct(v *visit) error {
 		}
 		in.Entries[i].Position = in.Entries[i].Position.coarse()
 	}
-	results, err := p.Couriers.Act(v.Request.Context(), v.svc, p.cookie(v, cookieCourier), in.Entries, v.visitor)
+	results, err := p.couriers.Act(v.Request.Context(), v.svc, p.cookie(v, cookieCourier), in.Entries, v.visitor)
 	if err != nil {
 		return err
 	}
 	return httpx.WriteJSON(v.Exchange, http.StatusOK, struct {
-		Now     time.Time       `json:"now"`
-		Results []CourierResult `json:"results"`
+		Now     time.Time    `json:"now"`
+		Results []resultJSON `json:"results"`
 	}{p.Now().UTC(), results})
 }
 
@@ -310,7 +310,7 @@ var (
 )
 
 // wrong names the field of an entry that can't be right; "": none.
-func (e *CourierEntry) wrong() string {
+func (e *entryJSON) wrong() string {
 	long := func(text string, most int) bool { return len(text) > most }
 	switch {
 	case !entryKey.MatchString(e.Key):
@@ -343,17 +343,17 @@ func (e *CourierEntry) wrong() string {
 	return ""
 }
 
-func (at *CourierPosition) wrong() bool {
+func (at *positionJSON) wrong() bool {
 	return at != nil && !(at.Lat >= -90 && at.Lat <= 90 && at.Lon >= -180 && at.Lon <= 180 && at.Accuracy >= 0)
 }
 
 // coarse is a position that nobody can find a door by, whatever the page sent.
-func (at *CourierPosition) coarse() *CourierPosition {
+func (at *positionJSON) coarse() *positionJSON {
 	if at == nil {
 		return nil
 	}
 	round := func(f float64) float64 { return math.Round(f*100) / 100 }
-	return &CourierPosition{round(at.Lat), round(at.Lon), math.Round(max(at.Accuracy, leastAccuracy))}
+	return &positionJSON{round(at.Lat), round(at.Lon), math.Round(max(at.Accuracy, leastAccuracy))}
 }
 
 const leastAccuracy = 1000 // metres, which two decimals of a degree are about

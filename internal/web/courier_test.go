@@ -38,10 +38,10 @@ import (
 type depot struct {
 	mu      sync.Mutex
 	begin   time.Time
-	round   CourierRound
+	round   roundJSON
 	codes   map[string]string // by hand-over
-	answers map[string]CourierResult
-	judged  []CourierEntry // in the order in which they came first
+	answers map[string]resultJSON
+	judged  []entryJSON // in the order in which they came first
 	device  string
 	over    bool
 	silent  bool // it does what it is asked and doesn't get to answering
@@ -68,18 +68,18 @@ func newDepot(t *testing.T) *depot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &depot{begin: time.Now(), codes: map[string]string{}, answers: map[string]CourierResult{}, signs: signs, kid: []byte("key-1 of the fake"), opens: opens}
+	d := &depot{begin: time.Now(), codes: map[string]string{}, answers: map[string]resultJSON{}, signs: signs, kid: []byte("key-1 of the fake"), opens: opens}
 	text := base64.RawURLEncoding.EncodeToString
-	d.round = CourierRound{
+	d.round = roundJSON{
 		Service: "Acme", Courier: "Kim", Depot: "Lyon 3", Until: d.begin.Add(8 * time.Hour), Device: "00112233445566ff", Letter: "D", Digits: 5, SignInDigits: 6,
-		Box:  CourierBox{1, text(opens.PublicKey().Bytes())},
+		Box:  boxJSON{1, text(opens.PublicKey().Bytes())},
 		Keys: []any{map[string]string{"kty": "EC", "crv": "P-256", "x": text(point[1:33]), "y": text(point[33:]), "kid": text(d.kid), "use": "sig", "alg": "ES256"}},
 		Weak: []string{"identity", "photo"},
 	}
 	for i, who := range []string{"M. B.", "J. K.", "A. O.", "ل. م.", "T. S.", "P. N."} {
 		id := fmt.Sprintf("hnd_%032x", i+1)
 		d.codes[id] = fmt.Sprintf("D-%05d", 48213+i)
-		d.round.Parcels = append(d.round.Parcels, CourierParcel{
+		d.round.Parcels = append(d.round.Parcels, parcelJSON{
 			ID: id, State: "out_for_delivery", Attempt: 1, Generation: 1, Initials: who, Hint: []string{"2nd floor, blue door", "the house behind the bakery", "ring twice"}[i%3],
 			Items: "a box of books", From: d.begin.Add(time.Hour), Until: d.begin.Add(3 * time.Hour), Zone: "Europe/Paris", TriesLeft: 6, Neighbour: i == 1, Channels: []string{"sms", "voice"},
 		})
@@ -88,23 +88,23 @@ func newDepot(t *testing.T) *depot {
 }
 
 // shift is a copy of the round as it is now.
-func (d *depot) shift() *CourierRound {
+func (d *depot) shift() *roundJSON {
 	r := d.round
 	r.Now, r.Parcels = time.Now(), slices.Clone(d.round.Parcels)
 	return &r
 }
 
-func (d *depot) Enrol(_ context.Context, _ *service.Service, token string, _ *account.Visitor) (*CourierShift, error) {
+func (d *depot) Enrol(_ context.Context, _ *service.Service, token string, _ *account.Visitor) (*shift, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if token != depotToken || d.device != "" {
 		return nil, fault.New(fault.NotFound, "link_used", "This link was used or is too old.")
 	}
 	d.device = "device-token"
-	return &CourierShift{Device: d.device, Until: d.round.Until, Round: d.shift()}, nil
+	return &shift{Device: d.device, Until: d.round.Until, Round: d.shift()}, nil
 }
 
-func (d *depot) Round(_ context.Context, _ *service.Service, device string, _ *account.Visitor) (*CourierRound, error) {
+func (d *depot) Round(_ context.Context, _ *service.Service, device string, _ *account.Visitor) (*roundJSON, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.over || device == "" || device != d.device {
@@ -113,13 +113,13 @@ func (d *depot) Round(_ context.Context, _ *service.Service, device string, _ *a
 	return d.shift(), nil
 }
 
-func (d *depot) Act(ctx context.Context, _ *service.Service, device string, entries []CourierEntry, _ *account.Visitor) ([]CourierResult, error) {
+func (d *depot) Act(ctx context.Context, _ *service.Service, device string, entries []entryJSON, _ *account.Visitor) ([]resultJSON, error) {
 	d.mu.Lock()
 	if d.over || device == "" || device != d.device {
 		d.mu.Unlock()
 		return nil, errShiftOver
 	}
-	var all []CourierResult
+	var all []resultJSON
 	for _, e := range entries {
 		r, ok := d.answers[e.Key]
 		if !ok {
@@ -137,13 +137,13 @@ func (d *depot) Act(ctx context.Context, _ *service.Service, device string, entr
 	return all, nil
 }
 
-func (d *depot) judge(e *CourierEntry) CourierResult {
-	at := slices.IndexFunc(d.round.Parcels, func(p CourierParcel) bool { return p.ID == e.Handover })
+func (d *depot) judge(e *entryJSON) resultJSON {
+	at := slices.IndexFunc(d.round.Parcels, func(p parcelJSON) bool { return p.ID == e.Handover })
 	if at < 0 {
-		return CourierResult{Key: e.Key, Handover: e.Handover, Result: "not_yours"}
+		return resultJSON{Key: e.Key, Handover: e.Handover, Result: "not_yours"}
 	}
 	p := &d.round.Parcels[at]
-	r := CourierResult{Key: e.Key, Handover: e.Handover, Result: "done"}
+	r := resultJSON{Key: e.Key, Handover: e.Handover, Result: "done"}
 	done := func(means, certainty string) {
 		p.State, p.Means, p.Certainty, r.Result = "handed_over", means, certainty, "handed_over"
 	}
@@ -183,7 +183,7 @@ func (d *depot) judge(e *CourierEntry) CourierResult {
 }
 
 // open reads what the page has sealed, with somebody else's HPKE.
-func (d *depot) open(e *CourierEntry) string {
+func (d *depot) open(e *entryJSON) string {
 	b, err := base64.RawURLEncoding.DecodeString(e.Sealed)
 	if err != nil || len(b) < 66 || b[0] != 1 {
 		return "not a box"
@@ -231,7 +231,7 @@ func (d *depot) ticket(t *testing.T, id string, change func(payload []byte)) str
 func courierPages(t *testing.T) (*Pages, *depot) {
 	t.Helper()
 	p, d := pages(t), newDepot(t)
-	p.Couriers = d
+	p.couriers = d
 	return p, d
 }
 
@@ -285,7 +285,7 @@ func TestCourierCalls(t *testing.T) {
 	if len(d.judged) != 1 {
 		t.Errorf("the same entry is judged %d times", len(d.judged))
 	}
-	if at := d.judged[0].Position; at == nil || *at != (CourierPosition{48.85, 2.35, leastAccuracy}) {
+	if at := d.judged[0].Position; at == nil || *at != (positionJSON{48.85, 2.35, leastAccuracy}) {
 		t.Errorf("the position is %+v", at)
 	}
 	if res, _ := told(p, "/courier/act", `{"entries":[`+entry+`]}`, nil); res.StatusCode != http.StatusUnauthorized {
@@ -348,7 +348,7 @@ func TestCourierEntriesAreReadStrictly(t *testing.T) {
 	if res, _ := told(p, "/courier/act", "entries=x", func(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }); res.StatusCode != http.StatusUnsupportedMediaType {
 		t.Errorf("a form: %d", res.StatusCode)
 	}
-	if at := (&CourierPosition{math.NaN(), 0, 1}); !at.wrong() {
+	if at := (&positionJSON{math.NaN(), 0, 1}); !at.wrong() {
 		t.Error("not a number is a position")
 	}
 }
@@ -418,7 +418,7 @@ func TestCourierShell(t *testing.T) {
 	if res := ask(p, "GET", "/courier/icon/99999", nil); res.StatusCode != http.StatusNotFound {
 		t.Errorf("an icon of any size: %d", res.StatusCode)
 	}
-	p.Couriers = nil
+	p.couriers = nil
 	for _, path := range []string{"/courier", "/courier/sw.js", "/courier/app.webmanifest", "/courier/icon/192", "/courier/round"} {
 		if res := ask(p, "GET", path, nil); res.StatusCode != http.StatusNotFound {
 			t.Errorf("%s of a server without couriers: %d", path, res.StatusCode)

@@ -169,11 +169,11 @@ func (p *phone) arrive() {
 }
 
 // judged waits until the depot has judged n entries, and returns them.
-func (p *phone) judged(n int) []CourierEntry {
+func (p *phone) judged(n int) []entryJSON {
 	p.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		p.depot.mu.Lock()
-		all := append([]CourierEntry(nil), p.depot.judged...)
+		all := append([]entryJSON(nil), p.depot.judged...)
 		p.depot.mu.Unlock()
 		if len(all) >= n {
 			return all
@@ -235,7 +235,7 @@ func TestCourierHandsOver(t *testing.T) {
 	p.until("main.dataset.shown === 'list'")
 	p.sees("5 parcels to deliver", "Confirmed")
 	all := p.judged(4)
-	if at := all[0].Position; all[0].Do != "arrive" || at == nil || *at != (CourierPosition{48.85, 2.35, leastAccuracy}) || !all[0].Steady {
+	if at := all[0].Position; all[0].Do != "arrive" || at == nil || *at != (positionJSON{48.85, 2.35, leastAccuracy}) || !all[0].Steady {
 		t.Errorf("the arrival is %+v", all[0])
 	}
 	if all[1].Code != "D-11111" || all[1].Offline || all[2].Code != "000000" || all[3].Code != "D-48213" || len(all) != 4 {
@@ -414,13 +414,13 @@ func TestCourierSeals(t *testing.T) {
 	p := newPhone(t)
 	p.begin()
 	for i := range 20 {
-		e := CourierEntry{Key: fmt.Sprintf("%032x", i), Handover: p.parcel(0), Attempt: 1 + i}
+		e := entryJSON{Key: fmt.Sprintf("%032x", i), Handover: p.parcel(0), Attempt: 1 + i}
 		typed := strings.Repeat("D-48213 é", i)
 		e.Sealed = eval[string](p, fmt.Sprintf("sealTyped(app.round.box, {key: %q, handover: %q, attempt: %d}, %s)", e.Key, e.Handover, e.Attempt, quote(typed)))
 		if got := p.depot.open(&e); got != typed {
 			t.Fatalf("%q comes out as %q", typed, got)
 		}
-		for _, other := range []CourierEntry{{Key: fmt.Sprintf("%032x", i+1), Handover: e.Handover, Attempt: e.Attempt, Sealed: e.Sealed}, {Key: e.Key, Handover: p.parcel(1), Attempt: e.Attempt, Sealed: e.Sealed}, {Key: e.Key, Handover: e.Handover, Attempt: e.Attempt + 1, Sealed: e.Sealed}} {
+		for _, other := range []entryJSON{{Key: fmt.Sprintf("%032x", i+1), Handover: e.Handover, Attempt: e.Attempt, Sealed: e.Sealed}, {Key: e.Key, Handover: p.parcel(1), Attempt: e.Attempt, Sealed: e.Sealed}, {Key: e.Key, Handover: e.Handover, Attempt: e.Attempt + 1, Sealed: e.Sealed}} {
 			if got := p.depot.open(&other); i > 0 && got == typed {
 				t.Error("it opens for another entry")
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/countersign/countersign/internal/account"
 	"github.com/countersign/countersign/internal/care"
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/handover"
 	"github.com/countersign/countersign/internal/httpx"
 	"github.com/countersign/countersign/internal/locale"
 	"github.com/countersign/countersign/internal/message"
@@ -30,21 +31,21 @@ import (
 //go:embed assets templates catalog
 var files embed.FS
 
-// Options of New. All are needed but Aside, Couriers, Done, Proxies and Help.
+// Options of New. All are needed but Aside, Done, Proxies and Help.
 type Options struct {
-	Accounts *account.Accounts
-	Care     *care.Care
-	Renderer *message.Renderer                          // of the messages that are compared
-	ByHost   func(host string) (*service.Service, bool) // the service whose pages are at a host name
-	Places   *place.Finder
-	Region   string // of numbers that come without a country
-	Now      func() time.Time
-	Log      *slog.Logger
-	Secure   bool            // the pages are served over TLS: cookies are __Host- ones
-	Proxies  []netip.Prefix  // whose X-Forwarded-For is believed
-	Done     <-chan struct{} // closed when the server stops: ends what streams; nil: it never does
-	Help     string          // folder with the operator's help topics; empty: none
-	Couriers Couriers        // nil: there is no couriers' page
+	Accounts  *account.Accounts
+	Care      *care.Care
+	Handovers *handover.Handovers
+	Renderer  *message.Renderer                          // of the messages that are compared
+	ByHost    func(host string) (*service.Service, bool) // the service whose pages are at a host name
+	Places    *place.Finder
+	Region    string // of numbers that come without a country
+	Now       func() time.Time
+	Log       *slog.Logger
+	Secure    bool            // the pages are served over TLS: cookies are __Host- ones
+	Proxies   []netip.Prefix  // whose X-Forwarded-For is believed
+	Done      <-chan struct{} // closed when the server stops: ends what streams; nil: it never does
+	Help      string          // folder with the operator's help topics; empty: none
 	// Aside is shown beside every page, with a script of its own: the inbox of `dev`. Nil: nothing.
 	Aside func() (content template.HTML, script, style string)
 }
@@ -60,6 +61,7 @@ type Pages struct {
 	guard     *http.CrossOriginProtection
 	mux       *httpx.Mux
 	live      streams // of the page of calls
+	couriers  couriers
 }
 
 // New reads templates, words, help and assets; the error says what is wrong with one.
