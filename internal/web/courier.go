@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/handover"
 	"github.com/countersign/countersign/internal/httpx"
 )
 
@@ -44,7 +45,7 @@ func courierRoutes() []route {
 const (
 	maxActs       = 128 << 10 // bytes of a hundred entries
 	maxActEntries = 100
-	maxNote       = 300 // characters
+	maxNote       = handover.MaxHint
 	maxTicket     = 200
 	maxSealed     = 400
 	maxTypedCode  = 64

@@ -311,7 +311,7 @@ func TestCourierEntriesAreReadStrictly(t *testing.T) {
 		{"attempt", 256, "entries[0].attempt"}, {"do", "steal", "entries[0].do"}, {"at", "0001-01-01T00:00:00Z", "entries[0].at"}, {"at", "yesterday", "entries[0].at"}, {"code", "", "entries[0].code"},
 		{"code", strings.Repeat("1", 65), "entries[0].code"}, {"sealed", "x", "entries[0].code"}, {"ticket", strings.Repeat("x", 201), "entries[0].ticket"},
 		{"position", map[string]any{"lat": 91, "lon": 0, "accuracy": 1}, "entries[0].position"}, {"position", map[string]any{"lat": 0, "lon": 0, "accuracy": -1}, "entries[0].position"},
-		{"reason", "Nobody!", "entries[0].reason"}, {"channel", "sms; drop", "entries[0].channel"}, {"weak", "a b", "entries[0].weak"}, {"note", strings.Repeat("ä", 301), "entries[0].note"},
+		{"reason", "Nobody!", "entries[0].reason"}, {"channel", "sms; drop", "entries[0].channel"}, {"weak", "a b", "entries[0].weak"}, {"note", strings.Repeat("ä", maxNote+1), "entries[0].note"},
 		{"who", "me", "entries[0].who"},
 	} {
 		entry := map[string]any{c.field: c.value}

@@ -258,6 +258,8 @@ func TestCourierHandsOver(t *testing.T) {
 	p.press("#send-voice")
 	p.answered("done", "It's on its way")
 	p.press("#weak-photo")
+	p.press("#weaker button")
+	p.sees("Say what you checked")
 	eval[bool](p, "document.getElementById('note').value = 'her phone is broken'; true")
 	p.press("#weaker button")
 	p.answered("yes", "Handed over, with a weaker proof")
@@ -388,7 +390,7 @@ func TestCourierJudgesTickets(t *testing.T) {
 		"another parcel":       {p.depot.ticket(t, p.parcel(1), nil), "other_parcel"},
 		"another attempt":      {p.depot.ticket(t, id, func(b []byte) { b[17] = 2 }), "old_ticket"},
 		"another generation":   {p.depot.ticket(t, id, func(b []byte) { b[18] = 2 }), "old_ticket"},
-		"a pass where none is": {p.depot.ticket(t, id, func(b []byte) { b[19] = 1 }), "not_allowed"},
+		"a neighbour's":        {p.depot.ticket(t, id, func(b []byte) { b[18], b[19] = 7, 1 }), "confirmed_offline"},
 		"another phone":        {p.depot.ticket(t, id, func(b []byte) { b[20]++ }), "other_device"},
 		"too late":             {p.depot.ticket(t, id, func(b []byte) { copy(b[28:36], []byte{0, 0, 0, 0, 0x60, 0, 0, 0}) }), "expired"},
 	} {

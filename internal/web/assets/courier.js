@@ -159,9 +159,8 @@ const judged = async (p, text) => {
   const ticket = readTicket(text), state = seen(p);
   if (!ticket || !(await ticketSigned(ticket, app.round.keys))) return "bad_ticket";
   if (ticket.handover !== p.id) return "other_parcel";
-  if (ticket.attempt !== p.attempt || ticket.generation !== p.generation) return "old_ticket";
+  if (ticket.attempt !== p.attempt || (!ticket.pass && ticket.generation !== p.generation)) return "old_ticket"; // a pass counts its own
   if (ticket.device !== app.round.device) return "other_device";
-  if (ticket.pass > 0 && !p.neighbour) return "not_allowed";
   if (ticket.until < clock.now().at) return "expired";
   if (state.used) return "over";
   if (p.stopped) return "stopped";
@@ -396,15 +395,19 @@ const codeForm = (p, state) => h("form", { id: "typed", novalidate: true, onsubm
     h("input", { id: "code", class: "code", name: "code", inputmode: "numeric", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", enterkeyhint: "done", "aria-describedby": "tries" })),
   h("p", { class: "hint", id: "tries" }, count("code.tries", Math.max(0, state.tries))),
   h("button", { id: "check", class: state.arrived && "primary" }, t("code.check")));
+const weaker = (p) => (p.weak || app.round.weak || []).filter((w) => words["weak.by_" + w]); // what a courier can do alone
 const missing = (p) => choice("missing", t("missing.title"),
   (p.channels || []).length > 0 && h("p", { class: "buttons" }, p.channels.map((channel) => h("button", { type: "button", id: "send-" + channel, onclick: doing(p, () => ({ do: "send", channel })) }, t(words["send." + channel] ? "send." + channel : "send.otherwise")))),
-  (app.round.weak || []).length > 0 && h("form", { id: "weaker", novalidate: true, onsubmit: doing(p, () => {
-    const weak = needs("weak");
-    return weak && { do: "weak", weak, note: document.getElementById("note").value.trim().slice(0, 300) };
+  weaker(p).length > 0 && h("form", { id: "weaker", novalidate: true, onsubmit: doing(p, () => {
+    const weak = needs("weak"), field = document.getElementById("note"), note = field.value.trim();
+    document.getElementById("note-missing").hidden = !!note;
+    if (weak && !note) field.focus();
+    return weak && note && { do: "weak", weak, note };
   }) },
   h("h2", {}, t("weak.title")), h("p", { class: "hint" }, t("weak.text")),
-  radios("weak", app.round.weak, "weak.title"), h("p", { class: "error", id: "weak-missing", hidden: true }, t("weak.choose")),
-  h("label", { for: "note" }, t("weak.note")), h("input", { id: "note", maxlength: "300", autocomplete: "off", dir: "auto" }),
+  radios("weak", weaker(p), "weak.title"), h("p", { class: "error", id: "weak-missing", hidden: true }, t("weak.choose")),
+  h("label", { for: "note" }, t("weak.note")), h("p", { class: "error", id: "note-missing", hidden: true }, t("weak.say")),
+  h("input", { id: "note", maxlength: "80", autocomplete: "off", dir: "auto", "aria-describedby": "note-missing" }),
   h("button", {}, t("weak.button"))),
   h("p", { class: "hint" }, t("missing.depot")));
 const parcel = (p) => {
