@@ -395,7 +395,7 @@ const codeForm = (p, state) => h("form", { id: "typed", novalidate: true, onsubm
     h("input", { id: "code", class: "code", name: "code", inputmode: "numeric", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", enterkeyhint: "done", "aria-describedby": "tries" })),
   h("p", { class: "hint", id: "tries" }, count("code.tries", Math.max(0, state.tries))),
   h("button", { id: "check", class: state.arrived && "primary" }, t("code.check")));
-const weaker = (p) => (p.weak || app.round.weak || []).filter((w) => words["weak.by_" + w]); // what a courier can do alone
+const weaker = (p) => (p.weak || app.round.weak || []).filter((w) => ["identity", "photo"].includes(w)); // what a courier can do alone
 const missing = (p) => choice("missing", t("missing.title"),
   (p.channels || []).length > 0 && h("p", { class: "buttons" }, p.channels.map((channel) => h("button", { type: "button", id: "send-" + channel, onclick: doing(p, () => ({ do: "send", channel })) }, t(words["send." + channel] ? "send." + channel : "send.otherwise")))),
   weaker(p).length > 0 && h("form", { id: "weaker", novalidate: true, onsubmit: doing(p, () => {
