@@ -205,9 +205,9 @@ func (h *Handovers) Depot(ctx context.Context, svc *service.Service, depot, date
 		return nil, err
 	}
 	if date == "" {
-		z, err := time.LoadLocation(zone)
+		z, err := zoneOf(zone)
 		if err != nil {
-			return nil, fault.New(fault.Invalid, "invalid_time_zone", "time_zone must be a name such as Europe/Berlin.").WithField("time_zone")
+			return nil, err
 		}
 		date = dateOf(h.Ledger.Now().UnixMilli(), z)
 	}

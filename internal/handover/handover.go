@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -195,8 +196,24 @@ type body struct {
 	Quiet    bool     `cbor:"15,keyasint,omitempty"` // no message with the tracking link
 }
 
+// zones are those that were read before: reading one is a hundred times as much work as judging a code.
+var zones sync.Map
+
+// zoneOf reads a time zone by its IANA name. "Local" and "" are none: they would be the server's.
+func zoneOf(name string) (*time.Location, error) {
+	if z, ok := zones.Load(name); ok {
+		return z.(*time.Location), nil //nolint:forcetypeassert // nothing else is put there
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "" || name == "Local" {
+		return nil, fault.New(fault.Invalid, "invalid_time_zone", "time_zone must be a name such as Europe/Berlin.").WithField("time_zone")
+	}
+	zones.Store(name, zone) // at most as many as there are
+	return zone, nil
+}
+
 func (b *body) zone() *time.Location {
-	zone, err := time.LoadLocation(b.Zone)
+	zone, err := zoneOf(b.Zone)
 	if err != nil {
 		return time.UTC // it was read when it was made
 	}

@@ -17,7 +17,9 @@ import (
 
 type ctx = context.Context
 
-// Keeps: H.1, H.2, H.3, S28: the link in one message, the code in another when the parcel leaves, none taken before "I'm at the door".
+// The link in one message, the code in another when the parcel leaves, none taken before "I'm at the door".
+//
+// Keeps: H.1, H.2, H.3, S28
 func TestTheOrdinaryHandover(t *testing.T) {
 	onBoth(t, func(t *testing.T, url string) {
 		w := newWorld(t, url, nil)
@@ -57,7 +59,9 @@ func TestTheOrdinaryHandover(t *testing.T) {
 	})
 }
 
-// Keeps: H.3, S3, S29: of 200 parallel tries with one right code, at most one hands over and at most six are judged, on both databases.
+// Of 200 parallel tries with one right code, at most one hands over and at most six are judged, on both databases.
+//
+// Keeps: H.3, S3, S29
 func TestTwoHundredTriesAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, url string) {
 		w := newWorld(t, url, func(p *service.Policy) { p.CourierGuesses = 200 })
@@ -90,8 +94,10 @@ func TestTwoHundredTriesAtOnce(t *testing.T) {
 	})
 }
 
-// Keeps: S29: six wrong tries block the attempt, for the right code, too; the recipient is told; another attempt begins anew, ten in all are the end; a
+// Six wrong tries block the attempt, for the right code, too; the recipient is told; another attempt begins anew, ten in all are the end; a
 // courier's are bounded over all parcels.
+//
+// Keeps: S29
 func TestWrongTriesAreBoundedThreeTimes(t *testing.T) {
 	w := newWorld(t, local(t), func(p *service.Policy) { p.CourierGuesses, p.DeliveryAttempts = 12, 9 })
 	id := w.arrived(nil)
@@ -133,7 +139,9 @@ func TestWrongTriesAreBoundedThreeTimes(t *testing.T) {
 	w.want(w.typed(late, w.code()), handover.Handed)
 }
 
-// Keeps: H.2, S27: what looks like a code for signing in is refused at the door, costs no try, and its owner is warned, once.
+// What looks like a code for signing in is refused at the door, costs no try, and its owner is warned, once.
+//
+// Keeps: H.2, S27
 func TestASignInCodeIsRefusedAtTheDoor(t *testing.T) {
 	w := newWorld(t, local(t), nil)
 	id := w.arrived(nil)
@@ -157,7 +165,9 @@ func TestASignInCodeIsRefusedAtTheDoor(t *testing.T) {
 	w.want(w.typed(id, w.code()), handover.Handed)
 }
 
-// Keeps: H.3, A.2: a yes whose answer was lost is the same yes when the courier asks again; another courier, parcel or attempt has none.
+// A yes whose answer was lost is the same yes when the courier asks again; another courier, parcel or attempt has none.
+//
+// Keeps: H.3, A.2
 func TestARepeatIsTheSameAnswer(t *testing.T) {
 	w := newWorld(t, local(t), nil)
 	id := w.arrived(nil)
@@ -180,7 +190,9 @@ func TestARepeatIsTheSameAnswer(t *testing.T) {
 	w.want(a, handover.NotYours)
 }
 
-// Keeps: H.2, S30: "nobody is here" stops the acceptance until the recipient resumes it; the courier has a mark.
+// "nobody is here" stops the acceptance until the recipient resumes it; the courier has a mark.
+//
+// Keeps: H.2, S30
 func TestNobodyIsHere(t *testing.T) {
 	w := newWorld(t, local(t), nil)
 	id := w.arrived(nil)
@@ -199,7 +211,9 @@ func TestNobodyIsHere(t *testing.T) {
 	w.want(w.typed(id, code), handover.Handed)
 }
 
-// Keeps: H.4: a pass has a code of its own, once, in a neighbour's name; withdrawn, it is worth nothing.
+// A pass has a code of its own, once, in a neighbour's name; withdrawn, it is worth nothing.
+//
+// Keeps: H.4
 func TestANeighbourTakesItIn(t *testing.T) {
 	onBoth(t, func(t *testing.T, url string) {
 		w := newWorld(t, url, nil)
@@ -235,7 +249,9 @@ func TestANeighbourTakesItIn(t *testing.T) {
 	})
 }
 
-// Keeps: H.4: a pass that is withdrawn while its code is being typed either hands over or doesn't, and what both sides are told agrees.
+// A pass that is withdrawn while its code is being typed either hands over or doesn't, and what both sides are told agrees.
+//
+// Keeps: H.4
 func TestAPassWithdrawnWhileTyped(t *testing.T) {
 	onBoth(t, func(t *testing.T, url string) {
 		w := newWorld(t, url, nil)
@@ -258,7 +274,9 @@ func TestAPassWithdrawnWhileTyped(t *testing.T) {
 	})
 }
 
-// Keeps: H.1, H.4: windows, another day, a refusal, the end of the day, the end of all waiting.
+// Windows, another day, a refusal, the end of the day, the end of all waiting.
+//
+// Keeps: H.1, H.4
 func TestDaysAndEnds(t *testing.T) {
 	w := newWorld(t, local(t), nil)
 	id := w.arrived(nil)
@@ -296,7 +314,9 @@ func TestDaysAndEnds(t *testing.T) {
 	w.state(id, handover.Expired)
 }
 
-// Keeps: H.2: who is asked for the code on the phone gets a new one, the old one is worth nothing, and support a report.
+// Who is asked for the code on the phone gets a new one, the old one is worth nothing, and support a report.
+//
+// Keeps: H.2
 func TestAskedByPhone(t *testing.T) {
 	w := newWorld(t, local(t), nil)
 	id := w.out(nil)
@@ -312,7 +332,9 @@ func TestAskedByPhone(t *testing.T) {
 	w.want(w.typed(id, m.Code.Reveal()), handover.Handed)
 }
 
-// Keeps: H.1, S1: another contact on the day gets a new code; what is queued for the old one isn't sent, and its device sees nothing.
+// Another contact on the day gets a new code; what is queued for the old one isn't sent, and its device sees nothing.
+//
+// Keeps: H.1, S1
 func TestTheNumberChangesOnTheDay(t *testing.T) {
 	w := newWorld(t, local(t), nil)
 	id := w.out(nil)
@@ -339,7 +361,9 @@ func TestTheNumberChangesOnTheDay(t *testing.T) {
 	w.want(w.typed(id, old), handover.Wrong)
 }
 
-// Keeps: H.5: weaker proofs only where they are allowed, always marked, counted, and alarming when one courier uses them often.
+// Weaker proofs only where they are allowed, always marked, counted, and alarming when one courier uses them often.
+//
+// Keeps: H.5
 func TestWeakerProofs(t *testing.T) {
 	w := newWorld(t, local(t), func(p *service.Policy) { p.CourierWeak = 2 })
 	for range 2 {

@@ -130,12 +130,12 @@ func (n *NewRound) check() (*time.Location, error) {
 	if n.Hours == 0 {
 		n.Hours = defaultShift
 	}
-	zone, err := time.LoadLocation(n.Zone)
+	zone, err := zoneOf(n.Zone)
 	switch {
 	case n.Depot == "" || n.Courier == "":
 		return nil, fault.New(fault.Invalid, "round_incomplete", "A round has a depot and a courier.").WithField("courier")
-	case n.Zone == "" || n.Zone == "Local" || err != nil:
-		return nil, fault.New(fault.Invalid, "invalid_time_zone", "time_zone must be a name such as Europe/Berlin.").WithField("time_zone")
+	case err != nil:
+		return nil, err
 	case n.Hours < 1 || n.Hours > maxShift:
 		return nil, fault.New(fault.Invalid, "invalid_hours", fmt.Sprintf("hours must be from 1 to %d.", maxShift)).WithField("hours")
 	case len(n.Parcels) > MaxRound:

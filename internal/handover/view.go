@@ -197,20 +197,21 @@ func (h *Handovers) Find(ctx context.Context, svc *service.Service, order string
 	return all, err
 }
 
-// changed is change, and what the hand-over became.
-func (h *Handovers) changed(ctx context.Context, svc *service.Service, id ledger.ID, more []ledger.Key, fn func(d *decision) error) (v *View, err error) {
-	err = h.change(ctx, svc, id, more, func(d *decision) error {
-		if err := fn(d); err != nil {
-			return err
-		}
-		b, err := d.body()
-		if err != nil {
-			return err
-		}
-		v = viewOf(svc, d.key, d.r, b)
-		return nil
+// changed is change, and what the hand-over became. What people see of it is made after the batch, which others wait for.
+func (h *Handovers) changed(ctx context.Context, svc *service.Service, id ledger.ID, more []ledger.Key, fn func(d *decision) error) (*View, error) {
+	var last *decision
+	err := h.change(ctx, svc, id, more, func(d *decision) error {
+		last = d
+		return fn(d)
 	})
-	return v, err
+	if err != nil {
+		return nil, err
+	}
+	b, err := last.body()
+	if err != nil {
+		return nil, err
+	}
+	return viewOf(svc, last.key, last.r, b), nil
 }
 
 // canSend are the channels by which a code can be sent again, and to which contact.

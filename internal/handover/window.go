@@ -27,9 +27,8 @@ const (
 // later, so that a window across midnight isn't cut in two. A local time that the clocks skip is taken as that much later, one
 // that they show twice as the first of the two.
 func (w Window) read(now time.Time) (from, until, good int64, zone *time.Location, err error) {
-	zone, err = time.LoadLocation(w.Zone)
-	if err != nil || w.Zone == "" || w.Zone == "Local" {
-		return 0, 0, 0, nil, fault.New(fault.Invalid, "invalid_time_zone", "time_zone must be a name such as Europe/Berlin.").WithField("window.time_zone")
+	if zone, err = zoneOf(w.Zone); err != nil {
+		return 0, 0, 0, nil, fault.As(err).WithField("window.time_zone")
 	}
 	start, err := wall(w.From, zone, "window.from")
 	if err != nil {

@@ -80,3 +80,36 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// No setting makes a delivery code look like a code for signing in, from whichever side it is changed.
+//
+// Keeps: S27
+func TestTheTwoKindsOfCodeNeverLookAlike(t *testing.T) {
+	t.Parallel()
+	for _, change := range []func(*service.Policy){
+		func(p *service.Policy) { p.DeliveryDigits = 6 },
+		func(p *service.Policy) { p.CodeLength = 5 },
+		func(p *service.Policy) { p.CodeLength, p.DeliveryDigits = 8, 8 },
+		func(p *service.Policy) { p.DeliveryDigits = 3 },
+		func(p *service.Policy) { p.DeliveryDigits = 9 },
+		func(p *service.Policy) { p.DeliveryLetter = "" },
+		func(p *service.Policy) { p.DeliveryLetter = "d" },
+		func(p *service.Policy) { p.DeliveryLetter = "DD" },
+		func(p *service.Policy) { p.DeliveryWeak = []service.WeakProof{"guess"} },
+		func(p *service.Policy) { p.DeliveryWeak = []service.WeakProof{service.WeakPhoto, service.WeakPhoto} },
+	} {
+		p := service.DefaultPolicy()
+		change(&p)
+		if err := p.Validate(); err == nil {
+			t.Errorf("%+v is taken", p)
+		}
+	}
+	for _, length := range []int{4, 5, 6, 10} { // stored before there were delivery codes
+		p := service.DefaultPolicy()
+		p.CodeLength = length
+		p.Complete()
+		if p.DeliveryDigits == p.CodeLength {
+			t.Errorf("codes of %d digits look alike", length)
+		}
+	}
+}
