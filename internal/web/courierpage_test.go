@@ -216,6 +216,11 @@ func TestCourierHandsOver(t *testing.T) {
 	_, err = chromedp.Call(p.ctx, emulation.SetGeolocationOverride, emulation.SetGeolocationOverrideParams{Latitude: new(48.853412), Longitude: new(2.348811), Accuracy: new(12.0)})
 	must(t, err)
 	p.begin()
+	p.run("window.heard = []; const make = AudioContext.prototype.createOscillator; AudioContext.prototype.createOscillator = function() { const o = make.call(this); heard.push(o.frequency); return o; }")
+	tune := func() string {
+		defer p.run("heard.length = 0")
+		return eval[string](p, "heard.map((f) => f.value).join(' ')")
+	}
 	p.choose(0)
 	p.sees("I'm at the door", "2nd floor, blue door")
 	p.typed("48213")
@@ -223,15 +228,21 @@ func TestCourierHandsOver(t *testing.T) {
 	p.touch("#arrive")
 	p.answered("done", "You're at the door")
 	p.sees("Never ask for it on the phone", "6 tries left")
+	tune()
 	p.typed("D-11111")
 	p.answered("no", "Wrong code, 5 tries left")
+	no := tune()
 	p.typed("4821")
 	p.answered("wait", "That's not a delivery code. It's D and 5 digits.")
 	p.typed("482 135")
 	p.answered("stop", "That looks like a code for signing in. Don't take it.")
 	p.sees("5 tries left")
+	tune()
 	p.typed("D-48213 is your delivery code.")
 	p.answered("yes", "Confirmed", "Hand over the parcel.")
+	if yes := tune(); yes == "" || no == "" || yes == no {
+		t.Errorf("yes sounds like %q and no like %q", yes, no)
+	}
 	p.until("main.dataset.shown === 'list'")
 	p.sees("5 parcels to deliver", "Confirmed")
 	all := p.judged(4)
@@ -262,7 +273,7 @@ func TestCourierHandsOver(t *testing.T) {
 	p.sees("Say what you checked")
 	eval[bool](p, "document.getElementById('note').value = 'her phone is broken'; true")
 	p.press("#weaker button")
-	p.answered("yes", "Handed over, with a weaker proof")
+	p.answered("done", "Handed over, with a weaker proof")
 	p.sees("2 parcels to deliver", "Weaker proof", "Refused", "Not handed over")
 }
 

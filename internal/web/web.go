@@ -68,6 +68,9 @@ type Pages struct {
 func New(opt Options) (*Pages, error) {
 	p := &Pages{Options: opt, shows: map[string]bool{}, guard: http.NewCrossOriginProtection()}
 	var err error
+	if opt.Handovers != nil {
+		p.couriers = &rounds{opt.Handovers, opt.Now}
+	}
 	if p.words, err = readWords(); err != nil {
 		return nil, err
 	}

@@ -75,6 +75,7 @@ const take = async (round) => {
       s.kept.put(now, "clock");
     });
     app.loose = false;
+    navigator.storage?.persist?.().catch(() => {}); // or a phone that is short of room may throw it away
   } catch {
     app.loose = true;
   }
@@ -233,7 +234,8 @@ const wordOf = (r, entry) => {
   if (r.result === "done" || r.result === "later") return t("answer." + r.result + "_" + entry.do);
   return t(words["answer." + r.result] ? "answer." + r.result : "answer.unknown");
 };
-const textsOf = (r) => {
+const textsOf = (r, entry) => {
+  if (entry?.do === "weak" && r.result === "handed_over") return [];
   if (r.result === "wait" && r.retry_after) return [count("answer.wait_for", Math.ceil(r.retry_after / 60))];
   return ["text." + r.result, "more." + r.result].filter((key) => words[key]).map((key) => t(key));
 };
@@ -245,7 +247,8 @@ const answer = async (r, entry) => {
   const back = closing.includes(r.result) || (["done", "later"].includes(r.result) && ["give_up", "refuse", "weak"].includes(entry.do));
   app.busy = false;
   render();
-  await answers.show(kinds[r.result] || "no", wordOf(r, entry), textsOf(r), back ? t("answer.to_list") : t("answer.back"));
+  const kind = entry.do === "weak" && r.result === "handed_over" ? "done" : kinds[r.result] || "no";
+  await answers.show(kind, wordOf(r, entry), textsOf(r, entry), back ? t("answer.to_list") : t("answer.back"));
   if (back) leave();
   else {
     render();
@@ -421,6 +424,7 @@ const parcel = (p) => {
     const text = words["over." + state.outcome];
     return [...parts, text && h("p", { class: "note" }, text), state.waiting > 0 && h("p", { class: "hint" }, t("parcel.unsent"))];
   }
+  if (p.neighbour) parts.push(h("p", {}, t("parcel.neighbour")));
   if (p.stopped) parts.push(h("div", { class: "summary" }, h("p", {}, h("b", {}, t("answer.stopped"))), h("p", {}, t("text.stopped"))));
   if (p.blocked || state.tries <= 0) parts.push(h("div", { class: "summary" }, h("p", {}, h("b", {}, t("answer.blocked"))), h("p", {}, t("text.blocked"))));
   if (state.outcome === "will_be_checked") parts.push(h("p", { class: "note" }, t("over.will_be_checked")));
@@ -511,9 +515,8 @@ const render = (anew = false) => {
     const now = clock.now();
     if (app.round && now.steady && now.at > Date.parse(app.round.until) && !navigator.onLine) over();
     else if (app.round && !document.hidden && !app.busy) refresh();
-  }, 60000);
+  }, 180000);
   navigator.serviceWorker?.register("/courier/sw.js", { scope: "/courier" }).catch(() => {});
-  navigator.storage?.persist?.().catch(() => {});
   await sender.start().catch(() => {});
   if (app.token) await enrol();
   else await sync();
