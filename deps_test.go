@@ -32,7 +32,7 @@ type layer struct {
 var layers = []layer{
 	{
 		name:     "foundation",
-		packages: []string{"internal/fault", "internal/otp", "internal/secret", "internal/contact", "internal/password", "internal/place", "internal/locale"},
+		packages: []string{"internal/fault", "internal/otp", "internal/proof", "internal/secret", "internal/contact", "internal/password", "internal/place", "internal/locale"},
 		reason:   "it is what everything else stands on, and is understood and tested alone",
 	},
 	{

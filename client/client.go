@@ -115,6 +115,11 @@ type Event struct {
 	Verification string    `json:"verification"`
 	Account      string    `json:"account"` // of account.*
 	Entry        uint32    `json:"entry"`   // of the account's activity; of account.not_me: the one that was marked
+	Subject      string    `json:"subject"` // of what isn't about a verification or an account: the case, report, hand-over or courier
+	Attempt      int       `json:"attempt"` // of handover.*, like the rest
+	Reason       string    `json:"reason"`
+	Means        string    `json:"means"`
+	Certainty    string    `json:"certainty"`
 }
 
 // Problem is the server's refusal (RFC 9457). Compare Code.

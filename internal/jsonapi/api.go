@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/countersign/countersign/internal/account"
@@ -84,6 +85,8 @@ type API struct {
 	Ready    func() bool
 	Done     <-chan struct{} // closed when the server stops: ends what waits
 
+	bulks atomic.Int32 // under way
+
 	describeOnce sync.Once
 	described    []byte // the OpenAPI document
 	describeErr  error
@@ -122,7 +125,7 @@ type route struct {
 
 // routes is the whole API.
 func routes() []route {
-	return slices.Concat(verificationRoutes(), accountRoutes(), reviewRoutes(), supportRoutes(), careRoutes())
+	return slices.Concat(verificationRoutes(), accountRoutes(), reviewRoutes(), supportRoutes(), careRoutes(), handoverRoutes())
 }
 
 func verificationRoutes() []route {
@@ -236,9 +239,16 @@ func repeatKey(c *call) (string, error) {
 	if len(values) == 0 {
 		return "", nil
 	}
-	key := values[0]
-	if len(values) > 1 || len(key) < 1 || len(key) > 255 || strings.ContainsFunc(key, func(r rune) bool { return r < '!' || r > '~' }) {
-		return "", fault.New(fault.Invalid, "invalid_idempotency_key", "Idempotency-Key must be one header of 1 to 255 printable ASCII characters without spaces.").WithField("Idempotency-Key")
+	if len(values) > 1 {
+		return printable("", "Idempotency-Key")
+	}
+	return printable(values[0], "Idempotency-Key")
+}
+
+// printable checks a key of somebody's own.
+func printable(key, field string) (string, error) {
+	if len(key) < 1 || len(key) > 255 || strings.ContainsFunc(key, func(r rune) bool { return r < '!' || r > '~' }) {
+		return "", fault.New(fault.Invalid, "invalid_idempotency_key", field+" must be one of 1 to 255 printable ASCII characters without spaces.").WithField(field)
 	}
 	return key, nil
 }

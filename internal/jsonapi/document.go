@@ -81,6 +81,8 @@ func content(registry huma.Registry, body any, hint string) map[string]*huma.Med
 		return map[string]*huma.MediaType{service.PNG: {}, service.SVG: {}}
 	case screenshot:
 		return map[string]*huma.MediaType{care.PNG: {}, care.JPEG: {}}
+	case jsonLines:
+		return map[string]*huma.MediaType{jsonLinesType: {}}
 	case export:
 		return map[string]*huma.MediaType{"application/jsonl": {}, "text/csv": {}, "application/mbox": {}}
 	}
@@ -124,6 +126,14 @@ func parameters(r *route) []*huma.Param {
 			&huma.Param{Name: "until", In: "query", Schema: text, Description: "And before."},
 			&huma.Param{Name: "status", In: "query", Schema: text, Description: "Only those in this state."},
 			&huma.Param{Name: "cluster", In: "query", Schema: text, Description: "Only those of this cluster."})
+	case r.method == "GET" && (r.path == "/v1/handovers" || r.path == "/v1/depot/handovers"):
+		out = append(out, &huma.Param{Name: "order", In: "query", Required: true, Schema: text, Description: "Your exact reference of the order."})
+	case r.path == "/v1/depots" || r.path == "/v1/depot/day":
+		out = append(out, &huma.Param{Name: "depot", In: "query", Required: true, Schema: text, Description: "As rounds were opened for it."},
+			&huma.Param{Name: "date", In: "query", Schema: text, Description: "At the depot: 2026-11-26. Left out: today, in time_zone."},
+			&huma.Param{Name: "time_zone", In: "query", Schema: text, Description: "Of the depot: Europe/Berlin. Needed without date."})
+	case r.path == "/v1/handovers/{id}/acts":
+		out = append(out, &huma.Param{Name: "Idempotency-Key", In: "header", Schema: text, Description: "The same as key."})
 	case r.path == "/v1/report-places":
 		out = append(out, &huma.Param{Name: "country", In: "query", Required: true, Schema: text, Description: "Two capital letters, such as DE."})
 	case strings.HasSuffix(r.path, "/activity") && r.method == "GET":

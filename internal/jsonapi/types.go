@@ -197,7 +197,7 @@ type Key struct {
 // KeyBody asks for an API key.
 type KeyBody struct {
 	Name   string   `json:"name"`
-	Scopes []string `json:"scopes" doc:"Any of verify, manage, support, read and account."`
+	Scopes []string `json:"scopes" doc:"Any of verify, manage, support, read, account and handover."`
 }
 
 // NewKey is the one time that an API key is shown.

@@ -4,7 +4,9 @@ package secret
 
 import (
 	"crypto/cipher"
+	"crypto/ecdh"
 	"crypto/hmac"
+	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -55,6 +57,7 @@ type Keys struct {
 	macs    [labels]*macer
 	index   [256]atomic.Pointer[macer] // by kind, made at first use
 	aead    func() cipher.AEAD
+	box     func() hpke.PrivateKey // derived at first use
 }
 
 // NewKeys derives the sub-keys of service's data key with the given key id.
@@ -71,6 +74,13 @@ func NewKeys(service uint32, id uint8, data DataKey) *Keys {
 		code: func() []byte { return code },
 		aead: func() cipher.AEAD { return aead },
 	}
+	k.box = sync.OnceValue(func() hpke.PrivateKey {
+		private, err := hpke.DHKEM(ecdh.P256()).DeriveKeyPair(sub("box"))
+		if err != nil {
+			panic(err) // fails for one input of 2^8192, and this one is a hash
+		}
+		return private
+	})
 	for l, name := range labelNames {
 		k.macs[l] = newMacer(sub("mac", name))
 	}
@@ -85,6 +95,10 @@ func (k *Keys) Service() uint32 { return k.service }
 
 // CodeKey returns a copy of the 32-byte key that codes are derived under.
 func (k *Keys) CodeKey() []byte { return append([]byte(nil), k.code()...) }
+
+// Box is the key pair for which others seal what only this service opens: HPKE, DHKEM(P-256, HKDF-SHA256), DeriveKeyPair (RFC 9180 7.1.3) of a sub-key.
+// Each call is a place to look at in a review: the value isn't one that refuses to be printed.
+func (k *Keys) Box() hpke.PrivateKey { return k.box() }
 
 // MAC is HMAC-SHA-256 over the parts, each prefixed with its length, under the label's own key.
 // Cut it to no fewer than 16 bytes, or 10 where the text has no room and each guess has to ask us; compare it in constant

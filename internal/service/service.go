@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/otp"
+	"github.com/countersign/countersign/internal/proof"
 	"github.com/countersign/countersign/internal/secret"
 )
 
@@ -62,6 +63,7 @@ type Service struct {
 	Ring   *secret.Ring
 
 	derivers map[uint8]*otp.Deriver
+	signer   *proof.Signer
 	senders  []Sender // of the installation
 }
 
@@ -72,6 +74,9 @@ const MaxName = 11
 func New(s Service, ring *secret.Ring) *Service {
 	s.Ring = ring
 	s.derivers = make(map[uint8]*otp.Deriver)
+	if s.signer == nil {
+		s.signer = proof.NewSigner(nil)
+	}
 	for _, k := range ring.All() {
 		s.derivers[k.ID()] = otp.NewDeriver(k.CodeKey())
 	}

@@ -1,3 +1,0 @@
-package service
-import "github.com/countersign/countersign/internal/proof"
-func (s *Service) Signer() *proof.Signer { return nil }
