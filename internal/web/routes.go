@@ -58,6 +58,7 @@ func publicRoutes() []route {
 		{"GET /static/{hash}/{name}", anybody, (*Pages).static},
 		{"GET /brand/{colours}", anybody, (*Pages).colours},
 		{"GET /logo", anybody, (*Pages).logo},
+		{"GET /proof-keys.json", anybody, (*Pages).proofKeys},
 		{"GET /call", anybody, (*Pages).call},
 		{"GET /call/live", anybody, (*Pages).callLive},
 
