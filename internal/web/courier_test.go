@@ -31,6 +31,7 @@ import (
 
 	"github.com/countersign/countersign/internal/account"
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/handover"
 	"github.com/countersign/countersign/internal/service"
 )
 
@@ -44,6 +45,8 @@ type depot struct {
 	judged  []entryJSON // in the order in which they came first
 	device  string
 	over    bool
+	down    bool // it is asked and can't
+	told    int  // entries that came, also again
 	silent  bool // it does what it is asked and doesn't get to answering
 	signs   *ecdsa.PrivateKey
 	kid     []byte
@@ -119,8 +122,13 @@ func (d *depot) Act(ctx context.Context, _ *service.Service, device string, entr
 		d.mu.Unlock()
 		return nil, errShiftOver
 	}
+	if d.down {
+		d.mu.Unlock()
+		return nil, fault.New(fault.Unavailable, "busy", "Later.")
+	}
 	var all []resultJSON
 	for _, e := range entries {
+		d.told++
 		r, ok := d.answers[e.Key]
 		if !ok {
 			d.judged = append(d.judged, e)
@@ -473,6 +481,37 @@ func TestCourierWords(t *testing.T) {
 	for _, result := range strings.Fields("handed_over wrong unclear sign_in_code not_arrived stopped blocked exhausted not_yours other_parcel old_ticket bad_ticket other_device old_attempt over conflict expired not_allowed wait") {
 		if !have["answer."+result] {
 			t.Errorf("no word for the answer %s", result)
+		}
+	}
+}
+
+// What the domain doesn't take of one entry is that entry's result; what all of them would meet is an error.
+func TestCourierFaults(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[fault.Kind]string{fault.NotFound: "not_yours", fault.TooMany: "exhausted", fault.Invalid: "not_allowed", fault.Conflict: "not_allowed", fault.Unauthorized: "", fault.Unavailable: "", fault.Internal: ""} {
+		r, err := refused(&resultJSON{Key: "k"}, fault.New(kind, "x", "X."))
+		if want == "" {
+			if fault.As(err).Kind != kind {
+				t.Errorf("%s: %v, %v", kind, r, err)
+			}
+		} else if err != nil || r.Result != want || r.Key != "k" {
+			t.Errorf("%s: %v, %v", kind, r, err)
+		}
+	}
+	for _, c := range []struct {
+		e    entryJSON
+		want bool
+	}{
+		{entryJSON{Do: "give_up", Reason: "nobody_home"}, true}, {entryJSON{Do: "give_up", Reason: "day_over"}, false}, {entryJSON{Do: "weak", Weak: "photo"}, true},
+		{entryJSON{Do: "weak", Weak: "second_person"}, false}, {entryJSON{Do: "weak", Weak: "code"}, false}, {entryJSON{Do: "arrive"}, true},
+	} {
+		if got := wordsOf(&c.e, &handover.Act{}); got != c.want {
+			t.Errorf("%+v: %v", c.e, got)
+		}
+	}
+	for _, do := range entryDoes {
+		if doWords[do] == 0 {
+			t.Errorf("%s is nothing that a courier does", do)
 		}
 	}
 }

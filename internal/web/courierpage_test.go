@@ -662,3 +662,50 @@ func TestCourierIsAccessible(t *testing.T) {
 	p.sees("Hold the camera")
 	axe("the camera")
 }
+
+// The server is down for a while, and the page is open twice: each entry is sent once, in order.
+// Keeps: S31
+func TestCourierInTwoTabs(t *testing.T) {
+	t.Parallel()
+	p := newPhone(t)
+	p.begin()
+	p.choose(0)
+	p.arrive()
+	down := func(is bool) {
+		p.depot.mu.Lock()
+		p.depot.down = is
+		p.depot.mu.Unlock()
+	}
+	down(true)
+	p.typed("48213")
+	p.answered("later", "Will be checked")
+	for n := range 4 {
+		p.choose(1 + n)
+		p.touch("#arrive")
+		p.answered("later", "Kept: you're at the door")
+		p.run("leave()")
+		p.until("main.dataset.shown === 'list'")
+	}
+	tab, closeTab := chromedp.NewContext(p.ctx)
+	defer closeTab()
+	other := *p
+	other.ctx = tab
+	other.open("/courier")
+	other.sees("5 entries not sent yet", "Will be checked")
+	down(false)
+	for _, one := range []*phone{p, &other} {
+		one.run("setTimeout(sync)")
+	}
+	for _, one := range []*phone{p, &other} {
+		one.until("app.queue.length === 0")
+	}
+	p.depot.mu.Lock()
+	defer p.depot.mu.Unlock()
+	var done []string
+	for _, e := range p.depot.judged {
+		done = append(done, e.Do)
+	}
+	if got := strings.Join(done, " "); got != "arrive code arrive arrive arrive arrive" || p.depot.told != len(done) {
+		t.Errorf("the depot was told %d entries: %s", p.depot.told, got)
+	}
+}
