@@ -19,6 +19,7 @@ const (
 	cookieNext     = "next"
 	cookieReport   = "report"   // what became of a report that was made without an account
 	cookieProof    = "proof"    // a contact that was proven without an account
+	cookieCourier  = "courier"  // the device of a shift
 	cookieLanguage = "language" // read by no decision
 	cookieZone     = "zone"     // set by the page's script
 )

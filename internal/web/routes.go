@@ -5,7 +5,9 @@ package web
 import "slices"
 
 // routes is every page: GET shows and changes nothing, POST acts.
-func (p *Pages) routes() []route { return slices.Concat(publicRoutes(), centreRoutes(), restRoutes()) }
+func (p *Pages) routes() []route {
+	return slices.Concat(publicRoutes(), centreRoutes(), courierRoutes(), restRoutes())
+}
 
 // publicRoutes are for everybody; some show more to who is signed in.
 func publicRoutes() []route {

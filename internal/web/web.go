@@ -61,12 +61,16 @@ type Pages struct {
 	guard     *http.CrossOriginProtection
 	mux       *httpx.Mux
 	live      streams // of the page of calls
+	couriers  couriers
 }
 
 // New reads templates, words, help and assets; the error says what is wrong with one.
 func New(opt Options) (*Pages, error) {
 	p := &Pages{Options: opt, shows: map[string]bool{}, guard: http.NewCrossOriginProtection()}
 	var err error
+	if opt.Handovers != nil {
+		p.couriers = &rounds{opt.Handovers, opt.Now}
+	}
 	if p.words, err = readWords(); err != nil {
 		return nil, err
 	}
@@ -81,7 +85,7 @@ func New(opt Options) (*Pages, error) {
 	}
 	p.mux = httpx.NewMux(opt.Log, time.Now, p.fail)
 	for _, r := range p.routes() {
-		if method, at, _ := strings.Cut(r.pattern, " "); method == http.MethodGet && ours(at) && at != "/" {
+		if method, at, _ := strings.Cut(r.pattern, " "); method == http.MethodGet && ours(at) && at != "/" && !courierCall(at) {
 			p.shows[at] = true
 		}
 		p.mux.Handle(r.pattern, func(x *httpx.Exchange) error { return p.serve(x, &r) })
@@ -92,12 +96,17 @@ func New(opt Options) (*Pages, error) {
 // ServeHTTP implements [http.Handler].
 func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header(), p.Secure)
+	if isCourier(r.URL.Path) {
+		secureCourier(w.Header())
+	}
 	p.mux.ServeHTTP(w, r)
 }
 
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
 // secure sets what every answer to a browser carries. No page has inline code or style.
 func secure(h http.Header, tls bool) {
-	h["Content-Security-Policy"] = []string{"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"}
+	h["Content-Security-Policy"] = []string{policy}
 	h["X-Frame-Options"] = []string{"DENY"}
 	h["Referrer-Policy"] = []string{"no-referrer"}
 	h["Cross-Origin-Opener-Policy"] = []string{"same-origin"}
@@ -159,6 +168,8 @@ func (p *Pages) serve(x *httpx.Exchange, r *route) error {
 	switch r.pattern {
 	case "POST /report":
 		limit = maxReport
+	case "POST /courier/act":
+		limit = maxActs
 	case "POST /check/paste", "POST /cases", "POST /cases/{id}", "POST /support/cases/{id}":
 		limit = maxLong
 	}
