@@ -61,6 +61,7 @@ type server struct {
 	addr string
 	key  string
 	make func(id string) string // the code of a verification
+	say  func(id string) string // the code of a hand-over
 }
 
 func startServer(database string, rows int) (*server, error) {
@@ -86,7 +87,9 @@ func startServer(database string, rows int) (*server, error) {
 	}
 	f := strings.Fields(line)
 	s.addr, s.key = f[0], f[1]
-	s.make, err = coder(f[2:])
+	if len(f) > 2 {
+		s.make, s.say, err = coders(f[2], f[3])
+	}
 	return s, err
 }
 
@@ -129,26 +132,55 @@ func measure(long time.Duration, rows int, only string) error {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	databases := []string{"sqlite:" + filepath.Join(folder, "bench.db")}
-	pg, drop, err := postgres()
-	if err != nil {
-		return err
-	}
-	if pg != "" {
-		defer drop()
-		databases = append(databases, pg)
-	} else {
-		fmt.Println("PostgreSQL: left out, COUNTERSIGN_TEST_POSTGRES names no server")
-	}
-	for _, db := range databases {
-		if !strings.HasPrefix(db, only) {
+	for _, engine := range []string{"sqlite", "postgres"} {
+		if !strings.HasPrefix(engine, only) {
 			continue
 		}
-		if err := measureDatabase(db, long, rows, bare); err != nil {
-			return err
+		for _, what := range []func(db string, long time.Duration, rows int, bare map[int]float64) error{measureDatabase, measureOthers} {
+			db, drop, err := fresh(engine, folder)
+			if err != nil {
+				return err
+			}
+			if db == "" {
+				fmt.Println("PostgreSQL: left out, COUNTERSIGN_TEST_POSTGRES names no server")
+				break
+			}
+			err = what(db, long, rows, bare)
+			drop()
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// fresh makes an empty database.
+func fresh(engine, folder string) (db string, drop func(), err error) {
+	if engine == "postgres" {
+		return postgres()
+	}
+	own, err := os.MkdirTemp(folder, "")
+	return "sqlite:" + filepath.Join(own, "bench.db"), func() { _ = os.RemoveAll(own) }, err
+}
+
+// measureOthers measures what isn't a code for signing in: hand-overs and sign-ins, on a database of their own.
+func measureOthers(db string, long time.Duration, rows int, bare map[int]float64) error {
+	if rows > 0 {
+		return nil
+	}
+	s, err := startServer(db, 0)
+	if err != nil {
+		return err
+	}
+	engine, _, _ := strings.Cut(db, ":")
+	if err := measureHandovers(s, db, engine, long, bare); err != nil {
+		return err
+	}
+	if err := measureSignIns(s, db, engine, long); err != nil {
+		return err
+	}
+	return s.stop()
 }
 
 func measureDatabase(db string, long time.Duration, rows int, bare map[int]float64) error {
@@ -179,11 +211,6 @@ func measureDatabase(db string, long time.Duration, rows int, bare map[int]float
 			return request{path: "/v1/verifications/" + id + "/checks", body: `{"code":"` + s.make(id) + `"}`, want: `"approved":true`}
 		}, nil, bare[conns])
 		if err != nil {
-			return err
-		}
-	}
-	if rows == 0 {
-		if err := measureSignIns(s, db, engine, long); err != nil {
 			return err
 		}
 	}

@@ -125,27 +125,24 @@ func runBare(ctx context.Context) error {
 	return nil
 }
 
-// coder makes the codes of verifications as the server does, so that the generator needs no inbox.
-func coder(f []string) (func(id string) string, error) {
-	if len(f) == 0 {
-		return nil, nil
-	}
-	svc, err := strconv.ParseUint(f[0], 10, 32)
+// coders make the codes of verifications and of hand-overs as the server does, so that the generator needs no inbox.
+func coders(service, key string) (verify, deliver func(id string) string, err error) {
+	svc, err := strconv.ParseUint(service, 10, 32)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	key, err := hex.DecodeString(f[1])
+	raw, err := hex.DecodeString(key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	d := otp.NewDeriver(key)
+	d := otp.NewDeriver(raw)
 	return func(text string) string {
 		id, err := verification.ParseID(text)
 		if err != nil {
 			return ""
 		}
 		return d.Code(otp.Input{Space: otp.SpaceVerification, Service: uint32(svc), ID: id, Generation: 1, Digits: int(id[9] & 0x0f)}).Reveal()
-	}, nil
+	}, sayer(uint32(svc), d), nil
 }
 
 // postgres makes a database to measure on, if there is a server.

@@ -251,7 +251,7 @@ type Pass struct {
 	At     time.Time `json:"at"`
 	Gone   bool      `json:"gone"`
 	Used   bool      `json:"used"`
-	Token  string    `json:"token"` // for the neighbour's link
+	Link   string    `json:"link"` // for the neighbour
 }
 
 // Share makes a pass in a neighbour's name.
@@ -329,12 +329,16 @@ func (c *Client) Bulk(ctx context.Context, lines io.Reader) (*Bulk, error) {
 	out := &Bulk{}
 	answers := bufio.NewScanner(res.Body)
 	for answers.Scan() {
+		var which struct{ Line int }
+		if err := json.Unmarshal(answers.Bytes(), &which); err != nil {
+			return nil, err
+		}
+		if which.Line == 0 { // the sums
+			return out, json.Unmarshal(answers.Bytes(), out)
+		}
 		var l BulkLine
 		if err := json.Unmarshal(answers.Bytes(), &l); err != nil {
 			return nil, err
-		}
-		if l.Line == 0 {
-			return out, json.Unmarshal(answers.Bytes(), out)
 		}
 		out.Lines = append(out.Lines, l)
 	}

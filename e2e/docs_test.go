@@ -242,3 +242,51 @@ func TestTheOperatorsGuide(t *testing.T) {
 		}
 	}
 }
+
+// The guide to hand-overs, to the letter but for the port and the code: one parcel from order to proof, a depot's day, a round and a release.
+func TestTheGuideToHandovers(t *testing.T) {
+	t.Parallel()
+	g := newGuide(t)
+	id := ""
+	asks := func(piece string) map[string]any { return g.asks(piece, "ID="+id) }
+	for _, piece := range blocks(t, "docs/handover.md", "sh") {
+		switch {
+		case strings.Contains(piece, `"order": "1182"`):
+			made := asks(piece)
+			id, _ = made["id"].(string)
+			if made["state"] != "created" || id == "" {
+				t.Fatalf("made: %v", made)
+			}
+		case strings.Contains(piece, "proof verify"):
+			if out := g.do(piece, "ID="+id); !strings.Contains(out, `"order":"1182"`) || !strings.Contains(out, `"certainty":"confirmed"`) {
+				t.Errorf("the proof: %s", out)
+			}
+		case strings.Contains(piece, "day.jsonl"):
+			lines := strings.Split(strings.TrimSpace(g.do(piece)), "\n")
+			if len(lines) != 5 || lines[4] != `{"created":3,"again":0,"failed":1}` || !strings.Contains(lines[3], `"invalid_`) {
+				t.Errorf("a depot's day: %v", lines)
+			}
+			var first struct{ ID string }
+			must(t, json.Unmarshal([]byte(lines[0]), &first))
+			id = first.ID // for the round
+		case strings.Contains(piece, "/v1/rounds"):
+			if round := asks(piece); round["link"] == nil || len(round["left_out"].([]any)) > 0 {
+				t.Errorf("a round: %v", round)
+			}
+		case strings.Contains(piece, "D-48213"):
+			shown := asks(`curl -s -X POST http://localhost:8080/v1/handovers/$ID/code -H "Authorization: Bearer $KEY"`)
+			code, _ := shown["code"].(string)
+			if got := asks(strings.ReplaceAll(piece, "D-48213", code)); got["result"] != "handed_over" {
+				t.Errorf("the code: %v", got)
+			}
+		case strings.Contains(piece, `"arrive"`):
+			if got := asks(piece); got["result"] != "done" {
+				t.Errorf("at the door: %v", got)
+			}
+		default: // sent out, and at the end released
+			if got := asks(piece); got["state"] != "out_for_delivery" && got["certainty"] != "weaker" {
+				t.Errorf("%s\nis answered with %v", piece, got)
+			}
+		}
+	}
+}

@@ -51,13 +51,19 @@ func (d *desk) agent(contact string) *agent {
 // does makes a request below /v1/support and fails unless it ends as it should: with a status or the code of a problem.
 func (a *agent) does(method, path string, body any, want string, out any) {
 	a.d.Helper()
+	a.at("/v1/support/", method, path, body, want, out)
+}
+
+// at is does below another path.
+func (a *agent) at(below, method, path string, body any, want string, out any) {
+	a.d.Helper()
 	headers := []string{"Countersign-Session", a.session, "Countersign-Service", "demo"}
 	var reply json.RawMessage
 	var into any = &reply
 	if want == "No Content" {
 		into = nil
 	}
-	status := ask(a.d.T, method, a.d.url+"/v1/support/"+path, "", body, headers, into)
+	status := ask(a.d.T, method, a.d.url+below+path, "", body, headers, into)
 	var p client.Problem
 	_ = json.Unmarshal(reply, &p) // not every answer is one
 	if got := http.StatusText(status); got != want && p.Code != want {

@@ -109,6 +109,11 @@ func commands() []command {
 			c.String("key", "", "the public key to trust, as log key printed it once; empty: the one beside the checkpoints or in the database")
 		}},
 		{name: "log key", help: "print the public key of the event log's checkpoints", run: logKey},
+		{name: "proof verify", args: "FILE", help: "check a proof of a hand-over (- is standard input); exit code 0 means that it is genuine", run: proofVerify, flags: func(c *call) {
+			c.String("keys", "", "file or URL of the service's keys; empty: they are asked for where the proof says that it comes from")
+		}},
+		{name: "proof keys", args: "SERVICE", help: "print the public keys that a service's proofs are checked with", run: proofKeys},
+		{name: "proof rotate", args: "SERVICE", help: "give a service a new key to sign proofs with, while serving", run: proofRotate},
 		{name: "staff invite", args: "CONTACT", help: "invite somebody who works for the service of the API key", run: staffInvite, flags: func(c *call) {
 			c.String("role", "support", "operator, support or depot")
 			c.remoteFlag()

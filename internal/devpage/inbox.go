@@ -27,7 +27,7 @@ type Letter struct {
 	Text    string
 	Subject string
 	Code    string // empty: a notice
-	Link    string // of a notice by mail; may be empty
+	Link    string // of a notice by mail, or of a parcel; may be empty
 	At      time.Time
 	Receipt string   // what the developer set: delivered, unreachable, ...
 	Answers []string // what the phone wrote back
@@ -64,6 +64,12 @@ func (b *Inbox) Send(_ context.Context, o *message.Outgoing, t *message.Text) (m
 	}
 	if o.Notice != nil && o.Channel == service.Email {
 		l.Link = o.Notice.Link
+	}
+	if d := o.Delivery; d != nil {
+		l.Link = d.Link
+		if l.Code != "" {
+			l.Code = d.Letter + "-" + l.Code
+		}
 	}
 	b.change(func() {
 		b.letters = append(b.letters, l)

@@ -146,7 +146,10 @@ func (h *Handovers) draft(svc *service.Service, n *NewHandover) (*draft, error) 
 	}
 	text := func(to *string, field string, most int) {
 		s, err := line(*to, field, most)
-		note(err)
+		if err != nil {
+			note(err)
+			return
+		}
 		*to = s
 	}
 	text(&n.Order, "order", MaxOrder)

@@ -42,8 +42,9 @@ func (h *Handovers) ended(ctx context.Context, svc *service.Service, id ledger.I
 // Faults: NotFound, Conflict, Unavailable.
 func (h *Handovers) EndAttempt(ctx context.Context, svc *service.Service, id ledger.ID) (*View, error) {
 	return h.changed(ctx, svc, id, nil, func(d *decision) error {
-		if d.r.State == Created {
-			return errState(d.r.State, Attempted)
+		if d.r.State == Attempted {
+			d.still = true // again
+			return nil
 		}
 		if err := d.r.move(Attempted, ByDepot, d.at); err != nil {
 			return err

@@ -40,9 +40,9 @@ func (s State) Final() bool { return s == HandedOver || s == Returned || s == Ex
 // next are the legal changes of state. A refused parcel can still be returned; one whose attempt is over can turn out to have been handed
 // over, when the courier's phone has signal again.
 var next = map[State][]State{
-	Created:   {Out, Refused, Attempted, Returned, Expired, Canceled},
-	Out:       {Out, Arrived, HandedOver, Attempted, Refused, Returned, Expired, Canceled},
-	Arrived:   {Out, HandedOver, Attempted, Refused, Returned, Expired, Canceled},
+	Created:   {Out, Refused, Returned, Expired, Canceled},
+	Out:       {Out, Arrived, HandedOver, Attempted, Refused, Returned, Canceled},
+	Arrived:   {Out, HandedOver, Attempted, Refused, Returned, Canceled},
 	Attempted: {Out, HandedOver, Attempted, Refused, Returned, Expired, Canceled},
 	Refused:   {Returned, Expired},
 }

@@ -253,11 +253,11 @@ func (h *Handovers) dispatch(ctx context.Context, svc *service.Service, id, cour
 		if err != nil {
 			return err
 		}
+		if (r.State == Out || r.State == Arrived) && r.Courier == courier {
+			d.still = true // again
+			return nil
+		}
 		if r.State == Out {
-			if r.Courier == courier {
-				d.still = true // again
-				return nil
-			}
 			r.Courier = courier
 			return r.move(Out, 0, d.at)
 		}

@@ -47,6 +47,7 @@ type Registry interface {
 	Update(ctx context.Context, id uint32, change func(*service.Row) error) error
 	Keys(svc *service.Service) []service.APIKey
 	CreateKey(ctx context.Context, svc *service.Service, name string, scopes []service.Scope, now time.Time) (secret.Text, *service.APIKey, error)
+	RotateSigning(ctx context.Context, svc *service.Service, now time.Time) (string, error)
 	RevokeKey(ctx context.Context, svc *service.Service, id string, now time.Time) error
 }
 
@@ -125,7 +126,7 @@ type route struct {
 
 // routes is the whole API.
 func routes() []route {
-	return slices.Concat(verificationRoutes(), accountRoutes(), reviewRoutes(), supportRoutes(), careRoutes(), handoverRoutes())
+	return slices.Concat(verificationRoutes(), accountRoutes(), reviewRoutes(), supportRoutes(), careRoutes(), handoverRoutes(), proofRoutes())
 }
 
 func verificationRoutes() []route {

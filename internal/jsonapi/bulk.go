@@ -125,9 +125,13 @@ func (a *API) readBulk(ctx context.Context, c *call, slots chan<- chan BulkLine)
 		case err == nil && len(text) == 0:
 			continue
 		case n > maxBulkLines:
-			line = func() BulkLine { return BulkLine{Line: n, Problem: &LineProblem{Code: errTooMany.Code, Detail: errTooMany.Message}} }
+			line = func() BulkLine {
+				return BulkLine{Line: n, Problem: &LineProblem{Code: errTooMany.Code, Detail: errTooMany.Message}}
+			}
 		case errors.Is(err, errTooLong):
-			line = func() BulkLine { return BulkLine{Line: n, Problem: &LineProblem{Code: errTooLong.Code, Detail: errTooLong.Message}} }
+			line = func() BulkLine {
+				return BulkLine{Line: n, Problem: &LineProblem{Code: errTooLong.Code, Detail: errTooLong.Message}}
+			}
 		default:
 			text = bytes.Clone(text)
 			line = func() BulkLine { return a.bulkLine(ctx, c, n, text) }

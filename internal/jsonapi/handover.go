@@ -416,8 +416,16 @@ func (a *API) share(c *call) error {
 		if err != nil {
 			return err
 		}
-		return write(c, 201, Pass(*p))
+		return write(c, 201, a.shownPass(c, p))
 	})
+}
+
+func (a *API) shownPass(c *call, p *handover.Pass) Pass {
+	out := Pass{Number: p.Number, Name: p.Name, At: p.At, Gone: p.Gone, Used: p.Used}
+	if p.Token != "" {
+		out.Link = a.Handovers.Origin(c.svc) + "/p/" + p.Token
+	}
+	return out
 }
 
 func (a *API) passes(c *call) error {
@@ -428,7 +436,7 @@ func (a *API) passes(c *call) error {
 		}
 		out := Passes{Passes: []Pass{}}
 		for _, p := range all {
-			out.Passes = append(out.Passes, Pass(*p))
+			out.Passes = append(out.Passes, a.shownPass(c, p))
 		}
 		return write(c, 200, out)
 	})

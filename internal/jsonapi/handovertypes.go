@@ -203,7 +203,7 @@ type Pass struct {
 	At     time.Time `json:"at"`
 	Gone   bool      `json:"gone" doc:"Withdrawn, or its attempt is over."`
 	Used   bool      `json:"used"`
-	Token  string    `json:"token,omitempty" doc:"What the neighbour's link carries: whoever has it can take the parcel in. Absent when it is gone."`
+	Link   string    `json:"link,omitempty" doc:"For the neighbour: whoever has it can take the parcel in. Absent when it is gone."`
 }
 
 // Passes are the passes of one hand-over.

@@ -41,7 +41,8 @@ type catalogFile struct {
 		Lines   map[string]string `json:"lines"`
 		Account string            `json:"account"`
 	} `json:"notice"`
-	Reply map[string][]string `json:"reply"` // words that people answer with, in lower case
+	Delivery deliverySection     `json:"delivery"`
+	Reply    map[string][]string `json:"reply"` // words that people answer with, in lower case
 }
 
 // catalog is one language's sentences.
@@ -51,6 +52,7 @@ type catalog struct {
 	full, short, voice, subject, mail sentences
 	lines                             map[string]sentence
 	notices                           noticeWords
+	deliveries                        deliveryWords
 	replies                           map[string][]string // by the names of wishes
 }
 
@@ -173,7 +175,10 @@ func readCatalog(l locale.Locale, content []byte) (*catalog, error) {
 	if c.lines, err = compileLines(f.Lines, mailLines()); err != nil {
 		return nil, err
 	}
-	c.notices, err = readNotices(&f)
+	if c.notices, err = readNotices(&f); err != nil {
+		return nil, err
+	}
+	c.deliveries, err = readDeliveries(&f.Delivery)
 	return c, err
 }
 

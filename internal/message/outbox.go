@@ -27,13 +27,13 @@ type Outgoing struct {
 	Purpose  service.Purpose
 	To       contact.Contact
 	Code     otp.Code
-	Notice   *Notice // nil: a message with a code
-	Delivery *Delivery
-	Amount   string // of a transaction, as the person is to read it ("EUR 39.99"); else empty
-	Payee    string // likewise
-	Locale   string // BCP 47; empty: the service's
-	Asked    string // from what device and where it was asked for or done, in words; may be empty
-	Passes   int    // how often all providers have been tried before
+	Notice   *Notice   // nil: a message with a code
+	Delivery *Delivery // nil: it isn't about a parcel
+	Amount   string    // of a transaction, as the person is to read it ("EUR 39.99"); else empty
+	Payee    string    // likewise
+	Locale   string    // BCP 47; empty: the service's
+	Asked    string    // from what device and where it was asked for or done, in words; may be empty
+	Passes   int       // how often all providers have been tried before
 	QueuedAt time.Time
 	Deadline time.Time // before the code's own end; after it the message is not worth sending
 	Decoy    bool      // goes the same way and takes the same time, but reaches no provider

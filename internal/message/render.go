@@ -68,6 +68,9 @@ func (r *Renderer) Render(o *Outgoing) (Text, error) {
 	if o.Notice != nil {
 		return c.notice(o, &v, t)
 	}
+	if o.Delivery != nil {
+		return c.delivery(o, &v, t)
+	}
 	switch o.Channel {
 	case service.SMS:
 		t.Body = c.sms(o, &v)
@@ -101,6 +104,7 @@ func (c *catalog) notice(o *Outgoing, v *values, t Text) (Text, error) {
 type values struct {
 	code, service, amount, payee, domain, asked string
 	event, do, what, place, key, link           string // of a notice
+	letter, items, name, window                 string // of a delivery
 	when, until                                 time.Time
 	minutes                                     int
 	rtl                                         bool
@@ -152,6 +156,9 @@ func (v *values) appendTo(dst []byte, gap string) ([]byte, bool) {
 		dst = append(dst, v.code...)
 	case "spoken":
 		for i := range len(v.code) {
+			if v.code[i] == '-' {
+				continue
+			}
 			if i > 0 {
 				dst = append(dst, ", "...)
 			}
@@ -167,6 +174,16 @@ func (v *values) appendTo(dst []byte, gap string) ([]byte, bool) {
 		dst = append(append(dst, v.domain...), reviewPath...)
 	case "asked":
 		dst = append(dst, v.asked...)
+	case "letter":
+		dst = append(dst, v.letter...)
+	case "items":
+		dst = append(dst, v.items...)
+	case "name":
+		dst = append(dst, v.name...)
+	case "window":
+		dst = append(v.straight(dst), v.window...)
+	case "link":
+		dst = append(v.straight(dst), v.link...)
 	case "event":
 		dst = append(dst, v.event...)
 	case "do":

@@ -42,15 +42,19 @@ func OpenBox(text string, aad []byte, key func(id uint8) (hpke.PrivateKey, bool)
 	if !ok {
 		return nil, errBoxKey
 	}
-	r, err := hpke.NewRecipient(raw[1:1+boxPoint], private, hpke.HKDFSHA256(), hpke.AES128GCM(), []byte(boxInfo))
-	if err != nil {
-		return nil, errBox.WithCause(err)
-	}
-	plain, err := r.Open(aad, raw[1+boxPoint:])
+	plain, err := open(private, raw[1:1+boxPoint], []byte(boxInfo), aad, raw[1+boxPoint:])
 	if err != nil {
 		return nil, errBox.WithCause(err)
 	}
 	return plain, nil
+}
+
+func open(private hpke.PrivateKey, enc, info, aad, sealed []byte) ([]byte, error) {
+	r, err := hpke.NewRecipient(enc, private, hpke.HKDFSHA256(), hpke.AES128GCM(), info)
+	if err != nil {
+		return nil, err
+	}
+	return r.Open(aad, sealed)
 }
 
 // SealBox makes a box as a courier's phone does: for the public key (a point of 65 bytes) with this id.

@@ -34,6 +34,9 @@ func NewSigner(current *Key, retired ...JWK) *Signer {
 	return s
 }
 
+// Ready tells whether there is a key to sign with.
+func (s *Signer) Ready() bool { return s.current != nil }
+
 // Set is all public keys, the current one first. It must not be changed.
 func (s *Signer) Set() Set { return s.set }
 

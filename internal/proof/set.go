@@ -32,9 +32,9 @@ type Set struct {
 
 const (
 	// MaxSet is the largest set that is read, in bytes.
-	MaxSet = 64 << 10
+	MaxSet = 512 << 10
 	// MaxKeys is how many keys a set has at most.
-	MaxKeys = 256
+	MaxKeys = 2048
 
 	coordinate = 32
 )
@@ -91,7 +91,7 @@ func (k *JWK) verify(message, signature []byte) bool {
 func ParseJWK(text []byte) (JWK, error) {
 	var k JWK
 	if len(text) > MaxSet {
-		return JWK{}, errSet("it has more than 64 KB")
+		return JWK{}, errSet("it has more than 512 KB")
 	}
 	if err := json.Unmarshal(text, &k, json.RejectUnknownMembers(true)); err != nil {
 		return JWK{}, errSet("it isn't JSON of the right form").WithCause(err)
@@ -107,7 +107,7 @@ func ParseJWK(text []byte) (JWK, error) {
 // Faults: Invalid (invalid_key_set).
 func ParseSet(text []byte) (Set, error) {
 	if len(text) > MaxSet {
-		return Set{}, errSet("it has more than 64 KB")
+		return Set{}, errSet("it has more than 512 KB")
 	}
 	var s Set
 	if err := json.Unmarshal(text, &s, json.RejectUnknownMembers(true)); err != nil {

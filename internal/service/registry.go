@@ -40,8 +40,9 @@ type KeyRow struct {
 	Wrap func(service uint32) ([]byte, error)
 }
 
-// Store keeps services and API keys.
+// Store keeps services and their keys.
 type Store interface {
+	SigningStore
 	CreateService(ctx context.Context, row Row, key KeyRow) (uint32, error)
 	// UpdateService changes one service in one transaction.
 	UpdateService(ctx context.Context, id uint32, change func(*Row) error) error
@@ -100,11 +101,22 @@ func NewRegistry(ctx context.Context, store Store, master secret.Master) (*Regis
 func (r *Registry) Reload(ctx context.Context) error {
 	r.reload.Lock()
 	defer r.reload.Unlock()
+	if err := r.read(ctx); err != nil || !r.addSigningKeys(ctx) {
+		return err
+	}
+	return r.read(ctx)
+}
+
+func (r *Registry) read(ctx context.Context) error {
 	revision, err := r.store.Revision(ctx)
 	if err != nil || revision == r.state.Load().revision {
 		return err
 	}
 	rows, keyRows, err := r.store.Services(ctx)
+	if err != nil {
+		return err
+	}
+	signingRows, err := r.store.SigningKeys(ctx)
 	if err != nil {
 		return err
 	}
@@ -118,7 +130,13 @@ func (r *Registry) Reload(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("keys of service %s: %w", row.Slug, err)
 		}
-		svc := New(Service{ID: row.ID, Slug: row.Slug, Name: row.Name, Domain: row.Domain, Locale: row.Locale, Policy: row.Policy, Brand: row.Brand, senders: r.senders}, ring)
+		signer, err := openSigner(row.ID, ring, signingRows)
+		if err != nil {
+			return fmt.Errorf("signing keys of service %s: %w", row.Slug, err)
+		}
+		svc := New(Service{
+			ID: row.ID, Slug: row.Slug, Name: row.Name, Domain: row.Domain, Locale: row.Locale, Policy: row.Policy, Brand: row.Brand, signer: signer, senders: r.senders,
+		}, ring)
 		s.rows[row.ID], s.byID[row.ID], s.bySlug[row.Slug] = row, svc, svc
 		if first := s.byDomain[svc.Domain]; svc.Domain != "" && (first == nil || svc.ID < first.ID) {
 			s.byDomain[svc.Domain] = svc
@@ -292,12 +310,8 @@ func (r *Registry) Rotate(ctx context.Context, svc *Service, now time.Time) (uin
 	if err := r.store.AddServiceKey(ctx, KeyRow{Service: svc.ID, ID: id, Wrapped: wrapped}, now); err != nil {
 		return 0, err
 	}
-	pause := time.NewTimer(RotationPause)
-	defer pause.Stop()
-	select {
-	case <-pause.C:
-	case <-ctx.Done():
-		return 0, fault.As(ctx.Err())
+	if err := pause(ctx); err != nil {
+		return 0, err
 	}
 	if err := r.store.UseServiceKey(ctx, svc.ID, id); err != nil {
 		return 0, err

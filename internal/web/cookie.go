@@ -20,6 +20,7 @@ const (
 	cookieReport   = "report"   // what became of a report that was made without an account
 	cookieProof    = "proof"    // a contact that was proven without an account
 	cookieParcels  = "parcels"  // contacts whose deliveries this device may see
+	cookieCourier  = "courier"  // the device of a shift
 	cookieLanguage = "language" // read by no decision
 	cookieZone     = "zone"     // set by the page's script
 )

@@ -267,6 +267,10 @@ func statusOf(f *fault.Error) int {
 
 // fail writes an error page.
 func (p *Pages) fail(x *httpx.Exchange, f *fault.Error) {
+	if courierCall(x.Request.URL.Path) {
+		httpx.WriteProblem(x, f)
+		return
+	}
 	v, err := p.visit(x)
 	if err != nil {
 		x.Header()["Content-Type"] = []string{"text/plain; charset=utf-8"}

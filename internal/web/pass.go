@@ -124,4 +124,3 @@ func (p *Pages) doPassCode(v *visit) error {
 	}
 	return p.showCode(v, pg, shown)
 }
-

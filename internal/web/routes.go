@@ -5,7 +5,9 @@ package web
 import "slices"
 
 // routes is every page: GET shows and changes nothing, POST acts.
-func (p *Pages) routes() []route { return slices.Concat(publicRoutes(), centreRoutes(), trackRoutes(), restRoutes()) }
+func (p *Pages) routes() []route {
+	return slices.Concat(publicRoutes(), centreRoutes(), courierRoutes(), trackRoutes(), restRoutes())
+}
 
 // publicRoutes are for everybody; some show more to who is signed in.
 func publicRoutes() []route {
@@ -56,6 +58,7 @@ func publicRoutes() []route {
 		{"GET /static/{hash}/{name}", anybody, (*Pages).static},
 		{"GET /brand/{colours}", anybody, (*Pages).colours},
 		{"GET /logo", anybody, (*Pages).logo},
+		{"GET /proof-keys.json", anybody, (*Pages).proofKeys},
 		{"GET /call", anybody, (*Pages).call},
 		{"GET /call/live", anybody, (*Pages).callLive},
 

@@ -63,8 +63,7 @@ func TestCodePage(t *testing.T) {
 		"too many": {step(verification.MaxAttemptsReached, verification.Sent), []string{"Too many tries", "your authenticator app"}, []string{`id="code"`}},
 		"refused":  {refused, []string{"That code was good until", "Try again in 60 minutes"}, []string{`href="#code"`}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(name, func(t *testing.T) { // at once: a wait on the page counts down
 			page := shown(t, c.step)
 			for _, words := range c.says {
 				if !strings.Contains(page, words) {

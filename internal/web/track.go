@@ -390,7 +390,7 @@ func (p *Pages) doTrackCode(v *visit, d *parcel) error {
 var errNoCode = fault.New(fault.Conflict, "code_not_yet", "There is no code to show now.")
 
 func (p *Pages) showCode(v *visit, pg *page, shown *handover.Shown) error {
-	c := pg.Data.(*shownCode) //nolint:forcetypeassert // besideCode has put it there
+	c := pg.Data.(*shownCode)     //nolint:forcetypeassert // besideCode has put it there
 	digits := shown.Code.Reveal() // to the recipient's own device, or the holder of a pass
 	c.Letter, c.Code, c.Ticket = shown.Letter, grouped(digits), shown.Ticket
 	c.Spelt = shown.Letter + " " + strings.Join(strings.Split(digits, ""), " ")

@@ -62,6 +62,7 @@ type Pages struct {
 	mux       *httpx.Mux
 	calls     streams // pages that are kept up to date
 	parcels   streams // likewise
+	couriers  couriers
 }
 
 // New reads templates, words, help and assets; the error says what is wrong with one.
@@ -71,6 +72,9 @@ func New(opt Options) (*Pages, error) {
 		calls: streams{most: liveCalls}, parcels: streams{most: liveParcels},
 	}
 	var err error
+	if opt.Handovers != nil {
+		p.couriers = &rounds{opt.Handovers, opt.Now}
+	}
 	if p.words, err = readWords(); err != nil {
 		return nil, err
 	}
@@ -85,7 +89,7 @@ func New(opt Options) (*Pages, error) {
 	}
 	p.mux = httpx.NewMux(opt.Log, time.Now, p.fail)
 	for _, r := range p.routes() {
-		if method, at, _ := strings.Cut(r.pattern, " "); method == http.MethodGet && ours(at) && at != "/" {
+		if method, at, _ := strings.Cut(r.pattern, " "); method == http.MethodGet && ours(at) && at != "/" && !courierCall(at) {
 			p.shows[at] = true
 		}
 		p.mux.Handle(r.pattern, func(x *httpx.Exchange) error { return p.serve(x, &r) })
@@ -96,12 +100,17 @@ func New(opt Options) (*Pages, error) {
 // ServeHTTP implements [http.Handler].
 func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header(), p.Secure)
+	if isCourier(r.URL.Path) {
+		secureCourier(w.Header())
+	}
 	p.mux.ServeHTTP(w, r)
 }
 
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
 // secure sets what every answer to a browser carries. No page has inline code or style.
 func secure(h http.Header, tls bool) {
-	h["Content-Security-Policy"] = []string{"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"}
+	h["Content-Security-Policy"] = []string{policy}
 	h["X-Frame-Options"] = []string{"DENY"}
 	h["Referrer-Policy"] = []string{"no-referrer"}
 	h["Cross-Origin-Opener-Policy"] = []string{"same-origin"}
@@ -163,6 +172,8 @@ func (p *Pages) serve(x *httpx.Exchange, r *route) error {
 	switch r.pattern {
 	case "POST /report":
 		limit = maxReport
+	case "POST /courier/act":
+		limit = maxActs
 	case "POST /check/paste", "POST /cases", "POST /cases/{id}", "POST /support/cases/{id}":
 		limit = maxLong
 	}

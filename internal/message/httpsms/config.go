@@ -66,7 +66,8 @@ type Callback struct {
 }
 
 // Variables are what the templates may use, besides the functions json and query, which escape. A notice has no Code and no
-// Minutes, and its Purpose is "notice"; a message with a code has no Notice, Address and Key.
+// Minutes, and its Purpose is "notice"; a message with a code has no Notice, Address and Key. A message about a
+// parcel has the Purpose "delivery", its kind in Notice, its link in Address, and no Minutes; templates are named delivery/KIND/LOCALE or delivery/KIND.
 type Variables struct {
 	To, ToDigits, From, Text, Code, Service, Amount, Payee, Locale, Purpose, Template, Reference string
 	Notice, Address, Key                                                                         string

@@ -98,6 +98,13 @@ func (p *Provider) variables(o *message.Outgoing, t *message.Text) Variables {
 	} else {
 		v.Minutes = o.Minutes()
 	}
+	if d := o.Delivery; d != nil {
+		v.Purpose, v.Notice, v.Address, v.Minutes = "delivery", d.Kind.String(), d.Link, 0
+		if v.Code != "" {
+			v.Code = d.Letter + "-" + v.Code
+		}
+		names = []string{"delivery/" + v.Notice + "/" + t.Locale, "delivery/" + v.Notice}
+	}
 	for _, name := range names {
 		if v.Template = p.cfg.Templates[name]; v.Template != "" {
 			break

@@ -110,7 +110,7 @@ func prepare(c *sqlite3.Conn, opt Options) error {
 		return err
 	}
 	if opt.ReadOnly {
-		return nil
+		return c.Exec("PRAGMA query_only=ON")
 	}
 	if err := c.Exec(pragmas); err != nil {
 		return err

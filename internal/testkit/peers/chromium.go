@@ -38,12 +38,12 @@ func Chromium(tb testing.TB) (path string, flags []string) {
 }
 
 // Browser starts Chromium and returns the context of one empty tab, for chromedp.Run and chromedp.Do. The browser is
-// closed when the test ends. More tabs come from chromedp.NewContext on the returned context.
-func Browser(tb testing.TB) context.Context {
+// closed when the test ends. More tabs come from chromedp.NewContext on the returned context. More is added to its command line.
+func Browser(tb testing.TB, more ...string) context.Context {
 	tb.Helper()
 	path, flags := Chromium(tb)
 	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path)}
-	for _, flag := range flags {
+	for _, flag := range append(flags, more...) {
 		name, value, ok := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
 		if name == "user-data-dir" { // what the browser would leave in the temporary folder goes there, too
 			options = append(options, chromedp.Env("TMPDIR="+value))

@@ -52,6 +52,26 @@ func Oathtool(tb testing.TB) string {
 	return path
 }
 
+// Node returns the path of Node.js, whose cryptography is not ours.
+func Node(tb testing.TB) string {
+	tb.Helper()
+	path, err := look("node", "nodejs")
+	if err != nil {
+		giveUp(tb, err)
+	}
+	return path
+}
+
+// OpenSSL returns the path of openssl.
+func OpenSSL(tb testing.TB) string {
+	tb.Helper()
+	path, err := look("openssl")
+	if err != nil {
+		giveUp(tb, err)
+	}
+	return path
+}
+
 // freePort returns a loopback TCP port that was free a moment ago. Another process may take it
 // before the server does, so whoever uses it tries again with another when the server can't start.
 func freePort() (int, error) {

@@ -79,7 +79,46 @@ Characters, and segments in brackets, of a notice with a key to type at acme.exa
 alphabet hasn't got.
 
 `)
-	return notices(w, render)
+	if err := notices(w, render); err != nil {
+		return err
+	}
+	fmt.Fprint(w, `
+## Parcels
+
+Characters, and segments in brackets, with goods of 22 characters, the code D-48213 and a link of 64 characters. Those with a code (code, new_code) have no link and always fit one segment.
+
+`)
+	return deliveries(w, render)
+}
+
+// deliveries writes a row for each kind of message about a parcel and a column for each language.
+func deliveries(w io.Writer, render *message.Renderer) error {
+	fmt.Fprint(w, "| message |")
+	for _, l := range locale.All() {
+		fmt.Fprintf(w, " %s (%s) |", l.Name, l.Tag)
+	}
+	fmt.Fprint(w, "\n|---|"+strings.Repeat("---|", len(locale.All()))+"\n")
+	for _, k := range message.DeliveryKinds() {
+		fmt.Fprintf(w, "| %s |", k)
+		for _, l := range locale.All() {
+			o := example(l.Tag)
+			o.Delivery = &message.Delivery{Kind: k, Letter: "D", Items: "a box of several books", Name: "Ann Lee", From: o.QueuedAt, Until: o.QueuedAt.Add(2 * time.Hour)}
+			if k.Coded() {
+				o.Code = otp.NewCode("48213")
+			}
+			if k == message.DeliveryLink {
+				o.Delivery.Link = "https://acme.example/t/" + strings.Repeat("a", 42)
+			}
+			text, err := render.Render(&o)
+			if err != nil {
+				return err
+			}
+			size := message.SizeOf(text.Body)
+			fmt.Fprintf(w, " %d (%d) |", size.Units, size.Segments)
+		}
+		fmt.Fprintln(w)
+	}
+	return nil
 }
 
 // codes writes the rows of one language.

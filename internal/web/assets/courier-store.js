@@ -1,0 +1,169 @@
+// What the couriers' page keeps: the round, the time, and what was done and isn't sent yet. All of it is in IndexedDB, and each change is one
+// transaction, so that it is kept whole or not at all.
+"use strict";
+
+const store = (() => {
+  const stores = ["kept", "queue", "answers", "notices"];
+  let opened;
+  const open = () => (opened ||= new Promise((done, failed) => {
+    const request = indexedDB.open("courier", 1);
+    request.onupgradeneeded = () => {
+      const db = request.result;
+      db.createObjectStore("kept"); // round, clock
+      db.createObjectStore("queue", { keyPath: "n", autoIncrement: true }); // entries, in order
+      db.createObjectStore("answers"); // by an entry's key, until it is shown
+      db.createObjectStore("notices", { keyPath: "key" }); // what became of entries that nobody waited for
+    };
+    request.onsuccess = () => {
+      request.result.onversionchange = () => request.result.close();
+      done(request.result);
+    };
+    request.onerror = request.onblocked = () => {
+      opened = undefined;
+      failed(request.error || new Error("blocked"));
+    };
+  }));
+  // run gives work the object stores in one transaction; what it returns comes back once that is on the disk.
+  const run = async (mode, work) => {
+    const db = await open();
+    return new Promise((done, failed) => {
+      let result;
+      const t = db.transaction(stores, mode, { durability: "strict" });
+      t.oncomplete = () => done(result);
+      t.onabort = () => failed(t.error || new Error("not kept"));
+      Promise.resolve(work(Object.fromEntries(stores.map((name) => [name, t.objectStore(name)])))).then((r) => { result = r; }, (e) => {
+        try { t.abort(); } catch { /* it is over already */ }
+        failed(e);
+      });
+    });
+  };
+  const got = (request) => new Promise((done, failed) => {
+    request.onsuccess = () => done(request.result);
+    request.onerror = (event) => { event.preventDefault(); event.stopPropagation(); failed(request.error); };
+  });
+  const read = (work) => run("readonly", work), write = (work) => run("readwrite", work);
+  return { read, write, got };
+})();
+
+// The server's time, as well as this phone can tell. While the page lives, a clock counts that nobody can set; after that the difference of the
+// phone's own clock, if it makes sense.
+const clock = (() => {
+  const most = 24 * 3600 * 1000, slack = 2000;
+  let anchor; // { server, local, steady: performance.now() or undefined after a reload }
+  const set = (now) => {
+    const server = Date.parse(now);
+    if (!Number.isFinite(server)) return undefined;
+    anchor = { server, local: Date.now(), steady: performance.now() };
+    return { server, local: anchor.local };
+  };
+  const load = (kept) => { if (kept && !anchor) anchor = { ...kept }; };
+  const now = () => {
+    if (!anchor) return { at: Date.now(), steady: false };
+    const byClock = Date.now() - anchor.local, sane = byClock >= 0 && byClock < most;
+    if (anchor.steady === undefined) return { at: anchor.server + (sane ? byClock : 0), steady: false };
+    const passed = performance.now() - anchor.steady;
+    if (Math.abs(byClock - passed) <= slack) return { at: anchor.server + passed, steady: true };
+    // Phones stop the steady clock while they sleep; or somebody has set the other one.
+    return { at: anchor.server + (sane ? Math.max(byClock, passed) : passed), steady: false };
+  };
+  return { set, load, now };
+})();
+
+// sender carries the queue to the server: in order, one batch at a time, from one tab at a time.
+const sender = (() => {
+  const batch = 50, patience = 8000, pause = 30000;
+  const plain = new Map(); // what was typed, for the first try only: what is kept is sealed
+  const heard = new Map(); // answers of this page's entries, also when they can't be kept
+  let running, timer, listener = () => {};
+  const changed = (what) => listener(what);
+  const post = async (entries) => {
+    const body = JSON.stringify({ entries: entries.map(({ n, verified, ...entry }) => entry) });
+    const res = await fetch("/courier/act", { method: "POST", headers: { "Content-Type": "application/json" }, body, signal: AbortSignal.timeout(patience) });
+    if (!res.ok) return { status: res.status, retry: Number(res.headers.get("Retry-After")) || 0 };
+    return { status: 200, ...(await res.json()) };
+  };
+  const single = (work) => {
+    if (navigator.locks) return navigator.locks.request("courier-send", work);
+    return (running = (running || Promise.resolve()).then(work, work));
+  };
+
+  // settle takes over what the server has said of entries: one transaction, so that nothing is both sent and shown as waiting.
+  const settle = (entries, results, now) => store.write(async (s) => {
+    const kept = clock.set(now);
+    if (kept) s.kept.put(kept, "clock");
+    const round = await store.got(s.kept.get("round"));
+    for (const entry of entries) {
+      const result = results.find((r) => r.key === entry.key), parcel = round?.parcels.find((p) => p.id === entry.handover);
+      s.queue.delete(entry.n);
+      if (parcel && result.parcel) Object.assign(parcel, withoutGone(parcel, result.parcel));
+      s.answers.put(result, entry.key);
+      const quiet = result.result === "done" || (result.result === "handed_over" && entry.do !== "code");
+      if (entry.offline && !quiet) s.notices.put({ key: entry.key, handover: entry.handover, initials: parcel?.initials || "", do: entry.do, result: result.result });
+    }
+    if (round) s.kept.put(round, "round");
+  });
+  // A parcel of the server's replaces the one before, also where something is no longer there.
+  const withoutGone = (old, fresh) => ({ arrived_at: undefined, means: undefined, certainty: undefined, ...fresh });
+
+  // once sends one batch; true: there may be more.
+  const once = async () => {
+    const waiting = await store.read((s) => store.got(s.queue.getAll(null, batch)));
+    if (!waiting.length) return false;
+    const outgoing = waiting.map((entry) => {
+      if (!plain.has(entry.key)) return entry;
+      const { sealed, ...rest } = entry;
+      return { ...rest, code: plain.get(entry.key) };
+    });
+    let reply = await post(outgoing);
+    let taken = waiting;
+    if (refused(reply.status) && waiting.length > 1) { // one that the server can't take must not hold up the others
+      taken = waiting.slice(0, 1);
+      reply = await post(outgoing.slice(0, 1));
+    }
+    if (refused(reply.status)) reply = { status: 200, now: null, results: [{ key: taken[0].key, handover: taken[0].handover, result: "not_allowed" }] };
+    if (reply.status !== 200) throw Object.assign(new Error("not sent"), reply);
+    for (const result of reply.results) heard.set(result.key, result);
+    taken = taken.filter((entry) => heard.has(entry.key));
+    await settle(taken, reply.results, reply.now);
+    for (const entry of taken) plain.delete(entry.key);
+    return true;
+  };
+  const refused = (status) => status >= 400 && status < 500 && ![401, 403, 404, 408, 421, 425, 429].includes(status);
+
+  // pump sends what there is. It throws when there is no signal, or with the status of a server that doesn't take it now.
+  const pump = () => single(async () => {
+    clearTimeout(timer);
+    try {
+      while (await once()) changed("settled");
+    } catch (e) {
+      await late().catch(() => {});
+      if (e.status === 401) changed("over");
+      else timer = setTimeout(() => pump().catch(() => {}), Math.max(pause, 1000 * (e.retry || 0)));
+      throw e;
+    }
+  });
+  // late marks what waits as done without signal: from now on it is settled rather than answered.
+  const late = () => store.write(async (s) => {
+    plain.clear();
+    for (const entry of await store.got(s.queue.getAll())) if (!entry.offline) s.queue.put({ ...entry, offline: true });
+  });
+  // answer is what became of an entry that somebody waits for; undefined: nothing yet.
+  const answer = async (key) => {
+    let result = heard.get(key);
+    try {
+      await store.write(async (s) => {
+        result ||= await store.got(s.answers.get(key));
+        s.answers.delete(key);
+        s.notices.delete(key);
+      });
+    } catch { /* then it is shown once more as a notice */ }
+    heard.delete(key);
+    return result;
+  };
+  // start takes over what another visit has left.
+  const start = () => single(async () => {
+    await store.write((s) => s.answers.clear());
+    await late();
+  });
+  return { start, pump, post, answer, plain, listen: (f) => { listener = f; } };
+})();
