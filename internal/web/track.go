@@ -208,19 +208,18 @@ func (p *Pages) proofPage(v *visit, d *parcel) *page {
 // tracking is the recipient's page as it is now.
 func (p *Pages) tracking(v *visit, d *parcel) (*page, error) {
 	pg := p.about(v, d, "")
-	pg.Title, d.Says = pg.deliveryTitle(d.View), pg.deliverySays(d)
+	var err error
 	if d.Proven {
-		var err error
 		if d.Passes, err = p.Handovers.Passes(v.Request.Context(), v.svc, d.ID); err != nil {
 			return nil, err
 		}
 		d.Sent = pg.codeSent(d)
 	}
+	pg.Title, d.Says = pg.deliveryTitle(d.View), pg.deliverySays(d)
 	at := d.Path + "/live"
 	if d.State.Final() {
 		at = ""
 	}
-	var err error
 	pg.Live, err = p.changing("tracknow", at, pg)
 	return pg, err
 }
