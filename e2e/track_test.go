@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/countersign/countersign/client"
+	"github.com/countersign/countersign/internal/locale"
 )
 
 // door is a time zone in which it is about ten in the morning now, so that a window some hours away is today's whenever the test runs.
@@ -167,7 +168,7 @@ func TestTrackingADelivery(t *testing.T) {
 	p.printed(code)
 	p.run("window.same = true")
 	d.arrives()
-	p.until("document.querySelector('#live').innerText.includes('at your door')")
+	p.until("document.querySelector('#live').innerText.includes('says they')")
 	clear(p.seen)
 	p.sees("The courier says they're at your door.", "Open the door and look first", "Nobody is here")
 	p.open(d.path + "/code") // loaded anew, there is no code
@@ -293,7 +294,7 @@ func TestSharingWithANeighbour(t *testing.T) {
 	p.pressWords("Show the code")
 	p.sees("Your delivery code")
 	d.arrives()
-	p.until("document.querySelector('#live').innerText.includes('at your door')")
+	p.until("document.querySelector('#live').innerText.includes('says they')")
 	d.types(code, "handed_over")
 	p.until("!document.getElementById('shown')")
 	li.open(second).says("Delivered")
@@ -357,7 +358,7 @@ func TestANumberThatChangesOnTheDay(t *testing.T) {
 	p.open(d.path)
 	p.sees("On its way", "Is this parcel for you?")
 	p.pressWords("Show that it's yours")
-	p.sees("Where to?", "The phone ending in 77", "A...@mail.example")
+	p.sees("Where to?", "A text to the phone ending in 77", "An email to a...@mail.example")
 	p.codeBy(annMail, func() {
 		p.run("document.querySelector('#contact1').checked = true")
 		p.press("main form button.primary")
@@ -403,7 +404,7 @@ func TestTrackingWithoutJavaScript(t *testing.T) {
 	if h, err := d.api.Handover(t.Context(), d.id); err != nil || h.State != "out_for_delivery" || h.Code != 1 || h.Neighbour || p.mails() != before {
 		t.Fatalf("without a proof something was done: %+v, %v", h, err)
 	}
-	p.post(d.path + "/prove").says("Enter the code we sent", "the phone ending in 21")
+	p.post(d.path+"/prove").says("Enter the code we sent", "the phone ending in 21")
 	p.post("/step/answer", "code", regexp.MustCompile(`[0-9]{6}`).FindString(newest(t, p, "sign in", "confirm")))
 	p.says("Show the code", "Send the code again").find(`action="(` + d.path + `)/code"`)
 	p.post(d.path+"/code").says("<b>D</b>", "Say it only to the person")
@@ -426,7 +427,7 @@ func TestTrackingWithoutJavaScript(t *testing.T) {
 	p.post(d.path+"/asked", "text", strings.Repeat("x ", 300)).says("too long")
 	p.post(d.path+"/asked", "text", "").says("This is done")
 	p.post(d.path+"/refuse").says("Refused", "goes back to Demo")
-	p.post(d.path+"/refuse").says("things have changed meanwhile")
+	p.post(d.path + "/refuse").says("things have changed meanwhile")
 	_, err := d.api.ReturnHandover(t.Context(), d.id)
 	must(t, err)
 	p.post(d.path+"/day", "day", "2026-11-27").says("this delivery is over")
@@ -513,4 +514,32 @@ func TestTheQRCodeOfADelivery(t *testing.T) {
 	must(t, err)
 	d.arrives()
 	d.act(client.Act{Do: "ticket", Courier: "Kim", Ticket: got}, "handed_over")
+}
+
+// The pages fit a small phone in every language, and have the right direction.
+func TestTrackingInEveryLanguage(t *testing.T) {
+	t.Parallel()
+	p, d := tracked(t, func(n *client.NewHandover) {
+		n.Window.From, n.Recipient.Contacts = time.Now().Add(-time.Minute).Format(time.RFC3339), []string{annPhone, annMail}
+	})
+	p.open(d.path)
+	p.pressWords("Show that it's yours")
+	p.codeBy(annPhone, func() { p.press("main form button.primary") })
+	d.leaves()
+	d.arrives()
+	pass, err := d.api.Share(t.Context(), d.id, "Jo from no. 12")
+	must(t, err)
+	for _, l := range locale.All() {
+		p.run("document.cookie = 'language=" + l.Tag + "; path=/'")
+		for _, at := range []string{d.path, d.path + "/send", d.path + "/share", d.path + "/refuse", d.path + "/asked", strings.TrimPrefix(pass.Link, p.url), "code"} {
+			if at == "code" {
+				p.open(d.path)
+				p.press("form[action$='/code'] button")
+			} else {
+				p.open(at)
+			}
+			p.phone()
+			p.until("document.documentElement.lang === " + quote(l.Tag) + " && document.documentElement.dir === " + quote(l.Dir) + " && document.documentElement.scrollWidth <= 360")
+		}
+	}
 }

@@ -21,9 +21,6 @@ func (d *neighbour) CanShow(pg *page) bool {
 	return (d.State == handover.Out || d.State == handover.Arrived) && pg.pages.Now().Before(d.GoodUntil) && !d.Blocked && d.StoppedAt.IsZero()
 }
 
-// Is tells where the parcel stands.
-func (d *neighbour) Is(state string) bool { return d.State.String() == state }
-
 // passed finds the pass of a link.
 func (p *Pages) passed(v *visit) (*neighbour, *page, error) {
 	token := v.Request.PathValue("token")

@@ -201,7 +201,11 @@ func (p *Pages) proofPage(v *visit, d *parcel) *page {
 		if !ok {
 			return pg
 		}
-		d.Ways = append(d.Ways, contactWay{i, pg.Told(c)})
+		by := service.SMS
+		if c.Kind() == contact.Email {
+			by = service.Email
+		}
+		d.Ways = append(d.Ways, contactWay{i, pg.T("way."+string(by), "contact", pg.Told(c))})
 	}
 }
 

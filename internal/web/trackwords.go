@@ -49,6 +49,14 @@ func (pg *page) Window(v *handover.View) string {
 	return pg.T("track.window_two", "day", from, "from", doorClock(v, v.From), "last", until, "until", doorClock(v, v.Until))
 }
 
+// Planned is the window, where the title doesn't say it and it still matters.
+func (pg *page) Planned(v *handover.View) string {
+	if v.State != handover.Out && v.State != handover.Arrived && v.State != handover.Attempted || strings.Contains(pg.Title, pg.Window(v)) {
+		return ""
+	}
+	return pg.T("track.was", "window", pg.Window(v))
+}
+
 // Hours are a window's, for a day that is said beside them.
 func (pg *page) Hours(v *handover.View) string {
 	return pg.T("track.hours", "from", doorClock(v, v.From), "until", doorClock(v, v.Until))
@@ -140,8 +148,6 @@ func (pg *page) underWaySays(d *parcel) (says []string) {
 	}
 	if d.State == handover.Arrived {
 		says = append(says, pg.T("track.look_first"))
-	} else if now.After(d.Until) {
-		says = append(says, pg.T("track.late_text", "window", pg.Window(d.View)))
 	}
 	switch {
 	case d.Blocked:
