@@ -59,7 +59,7 @@ func otherCode(code string) string {
 }
 
 // A parcel's whole life by the API alone: made, sent out, at the door, a wrong code, the right one, told again, its proof; and what the application hears of it.
-// Keeps: H.1, H.3, H.6, S27, S29
+// Keeps: H.1, H.3, H.6, S27, S28, S29
 func TestAHandoverByAPI(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -100,6 +100,7 @@ func TestAHandoverByAPI(t *testing.T) {
 	if len(shown.Code) != 7 || shown.Code[:2] != "D-" || h.State != "out_for_delivery" || h.Courier == "" {
 		t.Fatalf("%d digits, %+v", len(shown.Code)-2, h)
 	}
+	d.apart(shown.Code, h.Tracking)
 	d.acts(h.ID, client.Act{Do: "code", Code: shown.Code}, "not_arrived")
 	d.acts(h.ID, client.Act{Do: "arrive", Position: &client.Position{Lat: 45.76401, Lon: 4.83571}}, "done")
 	if got := d.acts(h.ID, client.Act{Do: "code", Code: otherCode(shown.Code), Key: "first"}, "wrong"); got.TriesLeft != 5 {
@@ -144,6 +145,32 @@ func TestAHandoverByAPI(t *testing.T) {
 	_, err = d.CancelHandover(ctx, h.ID)
 	wants(t, err, "hand_over_over")
 	d.tells(h.ID, "handover.created", "handover.changed", "handover.out_for_delivery", "handover.arrived", "handover.wrong_code", "handover.sign_in_code_typed", "handover.handed_over")
+}
+
+// apart waits for the two messages about a parcel: one has the link, and the other the code.
+func (d *desk) apart(code, link string) {
+	d.Helper()
+	for links, codes, deadline := 0, 0, time.Now().Add(20*time.Second); links == 0 || codes == 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			d.Fatalf("%d messages with the link, %d with the code", links, codes)
+		}
+		_, _, reply := raw(d.T, "GET", d.url+"/inbox/messages.json", nil)
+		var list []letter
+		must(d.T, json.Unmarshal(reply, &list))
+		links, codes = 0, 0
+		for _, l := range list {
+			hasLink, hasCode := strings.Contains(l.Text, link), strings.Contains(l.Subject+l.Text, code)
+			if hasLink && strings.Contains(l.Subject+l.Text, code[2:]) || hasCode && strings.Contains(l.Text, "://") {
+				d.Fatalf("a message has both: %+v", l)
+			}
+			if hasLink {
+				links++
+			}
+			if hasCode {
+				codes++
+			}
+		}
+	}
 }
 
 // tells fails unless the feed has these events of a hand-over, in this order, and the last says how it ended.
