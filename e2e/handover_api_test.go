@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -278,7 +279,7 @@ func TestTheRecipientsSideByAPI(t *testing.T) {
 }
 
 // A depot's day, by an application and by somebody who works there.
-// Keeps: I.2
+// Keeps: H.5
 func TestRoundsByAPI(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -436,6 +437,21 @@ func TestBulkByAPI(t *testing.T) {
 		if status, _, reply := raw(t, "POST", d.url+"/v1/handovers/bulk", nil, "Authorization", "Bearer "+d.key, "Content-Type", kind); status != want {
 			t.Errorf("%q: %d %s", kind, status, reply)
 		}
+	}
+	// A connection that breaks half-way: what came is made, and all of it is sent again.
+	r, w := io.Pipe()
+	go func() {
+		_, _ = w.Write(bytes.ReplaceAll(body.Bytes()[:body.Len()/2], []byte("bulk "), []byte("broken ")))
+		_ = w.CloseWithError(io.ErrClosedPipe)
+	}()
+	_, err = d.Bulk(t.Context(), r)
+	if err == nil {
+		t.Fatal("half a bulk is answered like a whole one")
+	}
+	got, err = d.Bulk(t.Context(), bytes.NewReader(bytes.ReplaceAll(body.Bytes(), []byte("bulk "), []byte("broken "))))
+	must(t, err)
+	if got.Created+got.Again != n-4*6 || got.Again == 0 {
+		t.Fatalf("after a break: %d created, %d again, %d failed", got.Created, got.Again, got.Failed)
 	}
 	// Lines beyond the bound aren't looked at, and whoever sends them hears of it.
 	many := bytes.Repeat([]byte("{}\n"), 50_003)
