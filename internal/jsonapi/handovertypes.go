@@ -73,7 +73,7 @@ type Handover struct {
 	EndedAt     time.Time          `json:"ended_at,omitzero"`
 	SendsLeft   int                `json:"sends_left" doc:"Of the code, in this attempt."`
 	NextSendAt  time.Time          `json:"next_send_at,omitzero" doc:"When the code may be sent again."`
-	Exceptions  []string           `json:"exceptions" doc:"Why somebody at the depot should look, the most urgent first: conflict, stopped, blocked, undelivered, weaker."`
+	Exceptions  []string           `json:"exceptions" doc:"Why somebody at the depot should look, the most urgent first: conflict, stopped, blocked, undelivered, weaker, unseen."`
 	Steps       []HandoverStep     `json:"steps"`
 	Messages    []HandoverMessage  `json:"messages"`
 	Conflicts   []HandoverConflict `json:"conflicts,omitempty" doc:"What came from a phone without signal and doesn't fit."`
