@@ -116,3 +116,26 @@ func TestDepot(t *testing.T) {
 		t.Fatal("a stranger sees the depot")
 	}
 }
+
+// With `dev` alone one person plays the shopper, the courier and the depot: a parcel is made, leaves, is shown on its tracking page, and the courier's link works.
+//
+// Keeps: H.1
+func TestParcelsOfDev(t *testing.T) {
+	t.Parallel()
+	p := newPerson(t, "sqlite:"+filepath.Join(t.TempDir(), "e2e.db"))
+	p.phone()
+	p.open("/parcels")
+	p.sees("Send a parcel", "The depot's day")
+	p.fill("#field", "no number")
+	p.press("form[action='/parcels'] button")
+	p.sees("There is a problem")
+	p.fill("#field", annPhone)
+	p.press("form[action='/parcels'] button")
+	p.sees("a box of books for Maria: created", "The shopper's tracking page")
+	p.message(annPhone, "your parcel", 0)
+	p.press("form[action='/parcels/out'] button")
+	p.sees("out for delivery", "The courier's link")
+	p.message(annPhone, "delivery code", 0)
+	p.press("button[value=release]")
+	p.sees("handed over", "second person, weaker")
+}
