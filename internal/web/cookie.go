@@ -21,6 +21,7 @@ const (
 	cookieProof    = "proof"    // a contact that was proven without an account
 	cookieParcels  = "parcels"  // contacts whose deliveries this device may see
 	cookieCourier  = "courier"  // the device of a shift
+	cookieDepot    = "depot"    // which depot a browser of its staff stands in; it opens nothing
 	cookieLanguage = "language" // read by no decision
 	cookieZone     = "zone"     // set by the page's script
 )

@@ -6,7 +6,7 @@ import "slices"
 
 // routes is every page: GET shows and changes nothing, POST acts.
 func (p *Pages) routes() []route {
-	return slices.Concat(publicRoutes(), centreRoutes(), courierRoutes(), trackRoutes(), restRoutes())
+	return slices.Concat(publicRoutes(), centreRoutes(), courierRoutes(), depotRoutes(), trackRoutes(), restRoutes())
 }
 
 // publicRoutes are for everybody; some show more to who is signed in.
