@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures issuing and checking against a bare net/http handler in the same run and prints the
+// Command bench measures issuing and checking against a bare net/http handler and everything about hand-overs in the same run, and prints the
 // table of docs/performance.md.
 //
 //	go run ./bench                 SQLite, and PostgreSQL if COUNTERSIGN_TEST_POSTGRES names a server

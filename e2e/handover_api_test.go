@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ func otherCode(code string) string {
 }
 
 // A parcel's whole life by the API alone: made, sent out, at the door, a wrong code, the right one, told again, its proof; and what the application hears of it.
-// Keeps: H.1, H.3, H.6, S27, S29
+// Keeps: H.1, H.3, H.6, S27, S28, S29
 func TestAHandoverByAPI(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -100,6 +101,7 @@ func TestAHandoverByAPI(t *testing.T) {
 	if len(shown.Code) != 7 || shown.Code[:2] != "D-" || h.State != "out_for_delivery" || h.Courier == "" {
 		t.Fatalf("%d digits, %+v", len(shown.Code)-2, h)
 	}
+	d.apart(shown.Code, h.Tracking)
 	d.acts(h.ID, client.Act{Do: "code", Code: shown.Code}, "not_arrived")
 	d.acts(h.ID, client.Act{Do: "arrive", Position: &client.Position{Lat: 45.76401, Lon: 4.83571}}, "done")
 	if got := d.acts(h.ID, client.Act{Do: "code", Code: otherCode(shown.Code), Key: "first"}, "wrong"); got.TriesLeft != 5 {
@@ -144,6 +146,32 @@ func TestAHandoverByAPI(t *testing.T) {
 	_, err = d.CancelHandover(ctx, h.ID)
 	wants(t, err, "hand_over_over")
 	d.tells(h.ID, "handover.created", "handover.changed", "handover.out_for_delivery", "handover.arrived", "handover.wrong_code", "handover.sign_in_code_typed", "handover.handed_over")
+}
+
+// apart waits for the two messages about a parcel: one has the link, and the other the code.
+func (d *desk) apart(code, link string) {
+	d.Helper()
+	for links, codes, deadline := 0, 0, time.Now().Add(20*time.Second); links == 0 || codes == 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			d.Fatalf("%d messages with the link, %d with the code", links, codes)
+		}
+		_, _, reply := raw(d.T, "GET", d.url+"/inbox/messages.json", nil)
+		var list []letter
+		must(d.T, json.Unmarshal(reply, &list))
+		links, codes = 0, 0
+		for _, l := range list {
+			hasLink, hasCode := strings.Contains(l.Text, link), strings.Contains(l.Subject+l.Text, code)
+			if hasLink && strings.Contains(l.Subject+l.Text, code[2:]) || hasCode && strings.Contains(l.Text, "://") {
+				d.Fatalf("a message has both: %+v", l)
+			}
+			if hasLink {
+				links++
+			}
+			if hasCode {
+				codes++
+			}
+		}
+	}
 }
 
 // tells fails unless the feed has these events of a hand-over, in this order, and the last says how it ended.
@@ -251,7 +279,7 @@ func TestTheRecipientsSideByAPI(t *testing.T) {
 }
 
 // A depot's day, by an application and by somebody who works there.
-// Keeps: I.2
+// Keeps: H.5
 func TestRoundsByAPI(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -409,6 +437,21 @@ func TestBulkByAPI(t *testing.T) {
 		if status, _, reply := raw(t, "POST", d.url+"/v1/handovers/bulk", nil, "Authorization", "Bearer "+d.key, "Content-Type", kind); status != want {
 			t.Errorf("%q: %d %s", kind, status, reply)
 		}
+	}
+	// A connection that breaks half-way: what came is made, and all of it is sent again.
+	r, w := io.Pipe()
+	go func() {
+		_, _ = w.Write(bytes.ReplaceAll(body.Bytes()[:body.Len()/2], []byte("bulk "), []byte("broken ")))
+		_ = w.CloseWithError(io.ErrClosedPipe)
+	}()
+	_, err = d.Bulk(t.Context(), r)
+	if err == nil {
+		t.Fatal("half a bulk is answered like a whole one")
+	}
+	got, err = d.Bulk(t.Context(), bytes.NewReader(bytes.ReplaceAll(body.Bytes(), []byte("bulk "), []byte("broken "))))
+	must(t, err)
+	if got.Created+got.Again != n-4*6 || got.Again == 0 {
+		t.Fatalf("after a break: %d created, %d again, %d failed", got.Created, got.Again, got.Failed)
 	}
 	// Lines beyond the bound aren't looked at, and whoever sends them hears of it.
 	many := bytes.Repeat([]byte("{}\n"), 50_003)

@@ -124,7 +124,7 @@ func (a *App) handler(proxies []netip.Prefix) (http.Handler, error) {
 	}
 	if a.inbox != nil {
 		pages := &devpage.Pages{
-			Engine: a.engine, Receive: a.outbox.Receive, Inbox: a.inbox, Answer: a.inbound, Places: a.places, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
+			Engine: a.engine, Receive: a.outbox.Receive, Handovers: a.handovers, Inbox: a.inbox, Answer: a.inbound, Places: a.places, Now: a.ledger.Now, Log: a.opt.Log, Done: a.stopping,
 			Service: func() (*service.Service, bool) { return a.registry.BySlug(DemoSlug) },
 		}
 		pages.Mount(mux)

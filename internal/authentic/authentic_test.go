@@ -232,6 +232,31 @@ func TestOurOwnMessagesAreNotSuspicious(t *testing.T) {
 				t.Errorf("%s, %s: %q is suspicious: %v", l.Tag, kind, text.Body, all)
 			}
 		}
+		for _, kind := range message.DeliveryKinds() {
+			o := &message.Outgoing{Service: svc, Channel: service.SMS, Locale: l.Tag, Delivery: &message.Delivery{Kind: kind, Letter: "D", Items: "a box of books", Name: "Ann Lee"}}
+			if kind.Coded() {
+				o.Code = otp.NewCode("48213")
+			}
+			if kind == message.DeliveryLink {
+				o.Delivery.Link = "https://acme.example/t/abc"
+			}
+			for _, channel := range []service.Channel{service.SMS, service.Email, "short"} {
+				if o.Channel = channel; channel == "short" { // a long name, in letters that leave less room
+					o.Service, o.Channel = &service.Service{Name: "株式会社アクメ商事配送", Domain: "acme.example", Locale: "en"}, service.SMS
+				}
+				text, err := r.Render(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if all := authentic.Examine(text.Body, "Acme", acme); authentic.Suspicious(all) {
+					t.Errorf("%s, %s: %q is suspicious: %v", l.Tag, kind, text.Body, all)
+				}
+				blanked := authentic.Blank(text.Subject + text.Body)
+				if authentic.Compare(blanked, text.Subject+text.Body) != authentic.SameWords && kind != message.DeliveryLink || strings.Contains(blanked, "48213") {
+					t.Errorf("%s, %s: pasted, it isn't what was sent: %q", l.Tag, kind, blanked)
+				}
+			}
+		}
 	}
 }
 

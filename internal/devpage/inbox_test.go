@@ -71,4 +71,13 @@ func TestInboxShowsCodesAndNotices(t *testing.T) {
 	if page := get("/inbox"); !strings.Contains(page, `data-code="482135"`) || strings.Count(page, "<a href=\"http") != 1 {
 		t.Fatalf("a code by mail:\n%s", page)
 	}
+	parcel := message.Delivery{Kind: message.DeliveryLink, Letter: "D", Link: "http://localhost:8080/t/abc"}
+	send(message.Outgoing{Channel: service.SMS, Delivery: &parcel})
+	if page := get("/inbox"); !strings.Contains(page, `<a href="`+parcel.Link+`">`) || strings.Count(page, `class="copy"`) != 1 {
+		t.Fatalf("a parcel's link by text:\n%s", page)
+	}
+	send(message.Outgoing{Channel: service.SMS, Code: otp.NewCode("48213"), Delivery: &message.Delivery{Kind: message.DeliveryCode, Letter: "D"}})
+	if page, list := get("/inbox"), get("/inbox/messages.json"); !strings.Contains(page, `data-code="D-48213"`) || !strings.Contains(list, `"code":"D-48213"`) {
+		t.Fatalf("a parcel's code by text:\n%s\n%s", page, list)
+	}
 }

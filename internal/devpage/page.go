@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/fault"
+	"github.com/countersign/countersign/internal/handover"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
 	"github.com/countersign/countersign/internal/place"
@@ -41,17 +42,19 @@ type Engine interface {
 
 // Pages serves the demo and the inbox.
 type Pages struct {
-	Engine  Engine
-	Receive func(ctx context.Context, ref message.Ref, rec message.Receipt) error // takes a provider's later word on a message
-	Inbox   *Inbox
-	Answer  func(ctx context.Context, in message.Inbound) error // takes a text that a phone of the inbox sends back
-	Service func() (*service.Service, bool)                     // the demo service; false: it isn't there yet
-	Places  *place.Finder
-	Now     func() time.Time
-	Log     *slog.Logger
-	Done    <-chan struct{} // closed when the server stops: ends what streams
+	Engine    Engine
+	Receive   func(ctx context.Context, ref message.Ref, rec message.Receipt) error // takes a provider's later word on a message
+	Inbox     *Inbox
+	Answer    func(ctx context.Context, in message.Inbound) error // takes a text that a phone of the inbox sends back
+	Handovers *handover.Handovers
+	Service   func() (*service.Service, bool) // the demo service; false: it isn't there yet
+	Places    *place.Finder
+	Now       func() time.Time
+	Log       *slog.Logger
+	Done      <-chan struct{} // closed when the server stops: ends what streams
 
 	templates *template.Template
+	made      parcels // on the page of parcels
 }
 
 // maxForm bounds a form in bytes: a pasted message fits.
@@ -61,6 +64,7 @@ const maxForm = 8 << 10
 func (p *Pages) Mount(mux *http.ServeMux) {
 	p.templates = template.Must(template.New("").Funcs(template.FuncMap{
 		"clock": func(t time.Time) string { return t.Local().Format("15:04") },
+		"words": func(text string) string { return strings.ReplaceAll(text, "_", " ") },
 		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	}).ParseFS(files, "templates/*.html"))
 	guard := http.NewCrossOriginProtection()
@@ -78,6 +82,10 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	route("GET /code", p.code)
 	route("POST /code", p.check)
 	route("POST /code/again", p.again)
+	route("GET /parcels", p.parcels)
+	route("POST /parcels", p.makeParcel)
+	route("POST /parcels/out", p.sendParcels)
+	route("POST /parcels/{id}", p.depotDoes)
 	route("GET /inbox", p.inbox)
 	route("GET /inbox/list", p.list)
 	route("GET /inbox/events", p.events)
@@ -113,6 +121,7 @@ type page struct {
 	Wait       int // seconds until the code may be asked for again
 	Over       string
 	Sent       string // how the latest message went
+	Parcels    *parcelPage
 }
 
 func (p *Pages) show(w http.ResponseWriter, status int, name string, data *page) error {

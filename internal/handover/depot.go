@@ -159,6 +159,7 @@ func (v *View) Exceptions() []Exception {
 	}
 	add(failed && (v.State == Out || v.State == Arrived), ExceptionUndelivered)
 	add(v.Certainty == Weaker, ExceptionWeaker)
+	add(v.Unseen && v.State == Arrived, ExceptionUnseen)
 	return all
 }
 

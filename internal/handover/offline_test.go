@@ -94,7 +94,7 @@ func TestTypedWithoutSignal(t *testing.T) {
 		}
 		_, err = w.h.SettleConflicts(t.Context(), w.svc, b)
 		must(t, err)
-		if ex := w.state(b, handover.Arrived).Exceptions(); len(ex) != 0 {
+		if ex := w.state(b, handover.Arrived).Exceptions(); len(ex) != 1 || ex[0] != handover.ExceptionUnseen {
 			t.Fatalf("%v", ex)
 		}
 		// In the end somebody at the depot has spoken with the recipient.

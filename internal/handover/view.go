@@ -36,6 +36,7 @@ type View struct {
 	Code        int    // generation; 0: none yet
 	Courier     string // opaque id; empty: none
 	ArrivedAt   time.Time
+	Unseen      bool      // the arrival came without a position
 	StoppedAt   time.Time // the recipient said that nobody is there
 	TriesLeft   int
 	Blocked     bool // no code is taken any more in this attempt
@@ -78,7 +79,7 @@ func viewOf(_ *service.Service, key ledger.Key, r *Record, b *body) *View {
 	v := &View{
 		ID: key.ID, Order: b.Order, Parcel: b.Parcel, State: r.State, Recipient: firstName(b.Name), Initials: initials(b.Name), Locale: b.Locale, Items: b.Items,
 		Hint: b.Hint, Depot: b.Depot, From: moment(r.From), Until: moment(r.Until), GoodUntil: moment(r.GoodUntil), Zone: b.zone(), Attempt: int(r.Attempt),
-		Attempts: b.Attempts, Code: int(r.Code), ArrivedAt: moment(r.ArrivedAt), StoppedAt: moment(r.StoppedAt), TriesLeft: r.triesLeft(), PassAllowed: !b.NoPass,
+		Attempts: b.Attempts, Code: int(r.Code), ArrivedAt: moment(r.ArrivedAt), Unseen: r.Unseen, StoppedAt: moment(r.StoppedAt), TriesLeft: r.triesLeft(), PassAllowed: !b.NoPass,
 		Means: r.Means, Certainty: r.Certainty, HandedAt: moment(r.HandedAt), CreatedAt: moment(r.CreatedAt), EndedAt: moment(r.EndedAt),
 		Steps: r.Steps, Conflicts: r.Conflicts, NextSendAt: moment(r.NextSendAt), SendsLeft: max(0, MaxSends-int(r.Sends)),
 	}

@@ -122,12 +122,12 @@ func (a *API) readBulk(ctx context.Context, c *call, slots chan<- chan BulkLine)
 			return nil
 		case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong):
 			return errBulkEnd.WithCause(err)
-		case err == nil && len(text) == 0:
-			continue
 		case n > maxBulkLines:
 			line = func() BulkLine {
 				return BulkLine{Line: n, Problem: &LineProblem{Code: errTooMany.Code, Detail: errTooMany.Message}}
 			}
+		case err == nil && len(text) == 0:
+			continue
 		case errors.Is(err, errTooLong):
 			line = func() BulkLine {
 				return BulkLine{Line: n, Problem: &LineProblem{Code: errTooLong.Code, Detail: errTooLong.Message}}

@@ -78,7 +78,7 @@ func checkDelivery(o *Outgoing) error {
 	web := strings.HasPrefix(d.Link, "https://") || strings.HasPrefix(d.Link, "http://") // the latter under `dev`
 	switch {
 	case !d.Kind.known(), d.Kind.Coded() != (o.Code.Len() > 0), (d.Kind == DeliveryLink) != (d.Link != ""), d.Link != "" && !web,
-		oneLine(d.Link) != d.Link, strings.ContainsAny(d.Link, " \"<>"), len(d.Letter) != 1, o.Channel == service.Voice && !d.Kind.Coded():
+		oneLine(d.Link) != d.Link, strings.ContainsAny(d.Link, " \"<>"), len(d.Letter) != 1 || d.Letter < "A" || d.Letter > "Z", o.Channel == service.Voice && !d.Kind.Coded():
 		return errDelivery
 	}
 	return nil
@@ -98,6 +98,7 @@ func (v *values) addDelivery(o *Outgoing) {
 		v.code = d.Letter + "-" + v.code
 	}
 	v.items, v.name, v.window = cutWords(noLink(oneLine(d.Items)), maxItemsSaid), cutWords(noLink(oneLine(d.Name)), maxNameSaid), windowOf(d)
+	v.day = v.window[:len(time.DateOnly)]
 }
 
 // cutWords bounds what others supply in characters, with an ellipsis of the first alphabet.
@@ -140,7 +141,8 @@ func (c *catalog) delivery(o *Outgoing, v *values, t Text) (Text, error) {
 	return t, nil
 }
 
-// text is a text message: with a code it fits one segment in every language, without one two (three where the alphabet is long and the link is).
+// text is a text message: with a code it fits one segment in every language, without one two. What doesn't fit is dropped: first what comes, then
+// until when. A link stays whole, however long.
 func (w *deliveryWords) text(k DeliveryKind, v *values) string {
 	most := 2
 	if k.Coded() {
@@ -150,7 +152,12 @@ func (w *deliveryWords) text(k DeliveryKind, v *values) string {
 	if Segments(full) <= most && (k != DeliveryLink || v.items != "") {
 		return full
 	}
-	return w.short[k].fill(v)
+	short := w.short[k].fill(v)
+	if k == DeliveryLink && Segments(short) > most {
+		v.window = v.day
+		return w.short[k].fill(v)
+	}
+	return short
 }
 
 // deliveryMail writes both parts of a mail. One with a code has no link.

@@ -104,7 +104,7 @@ func (c *catalog) notice(o *Outgoing, v *values, t Text) (Text, error) {
 type values struct {
 	code, service, amount, payee, domain, asked string
 	event, do, what, place, key, link           string // of a notice
-	letter, items, name, window                 string // of a delivery
+	letter, items, name, window, day            string // of a delivery
 	when, until                                 time.Time
 	minutes                                     int
 	rtl                                         bool
@@ -183,7 +183,7 @@ func (v *values) appendTo(dst []byte, gap string) ([]byte, bool) {
 	case "window":
 		dst = append(v.straight(dst), v.window...)
 	case "link":
-		dst = append(v.straight(dst), v.link...)
+		dst = append(dst, v.link...) // which begins with a letter: a mark before it might be pressed along
 	case "event":
 		dst = append(dst, v.event...)
 	case "do":

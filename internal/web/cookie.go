@@ -20,6 +20,7 @@ const (
 	cookieReport   = "report"   // what became of a report that was made without an account
 	cookieProof    = "proof"    // a contact that was proven without an account
 	cookieCourier  = "courier"  // the device of a shift
+	cookieDepot    = "depot"    // which depot a browser of its staff stands in; it opens nothing
 	cookieLanguage = "language" // read by no decision
 	cookieZone     = "zone"     // set by the page's script
 )

@@ -4,6 +4,7 @@ package web
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/countersign/countersign/internal/account"
 	"github.com/countersign/countersign/internal/authentic"
@@ -56,6 +57,8 @@ func (p *Pages) paste(v *visit) error {
 		if known {
 			d.Text = pg.T("paste.not_ours_text")
 		}
+	case p.ofParcels(v, text): // what was sent about parcels isn't in the list of what was sent
+		d.Title, d.Text = pg.T("paste.cannot_tell"), pg.T("paste.cannot_tell_parcel")
 	case !known:
 		d.Title, d.Text = pg.T("paste.cannot_tell"), pg.T("paste.cannot_tell_text")
 	case words:
@@ -138,4 +141,31 @@ func (p *Pages) rendered(svc *service.Service, channel service.Channel, purpose 
 		return []string{t.Subject}
 	}
 	return []string{t.Body}
+}
+
+// ofParcels tells whether a text is like one that we send about parcels. Those with a link or a neighbour's name in them differ each time and aren't compared.
+func (p *Pages) ofParcels(v *visit, text string) bool {
+	policy := &v.svc.Policy
+	for _, kind := range message.DeliveryKinds() {
+		for _, channel := range []service.Channel{service.SMS, service.Email} {
+			for _, tag := range []string{v.lang.Tag, v.svc.Locale} {
+				o := message.Outgoing{Service: v.svc, Channel: channel, Locale: tag, Delivery: &message.Delivery{Kind: kind, Letter: policy.DeliveryLetter}}
+				if kind.Coded() {
+					o.Code = otp.NewCode(strings.Repeat("0", policy.DeliveryDigits))
+				}
+				t, err := p.Renderer.Render(&o)
+				if err != nil {
+					continue
+				}
+				ours := t.Body
+				if channel == service.Email {
+					ours = t.Subject
+				}
+				if authentic.Compare(text, ours) == authentic.SameWords {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }

@@ -6,7 +6,7 @@ import "slices"
 
 // routes is every page: GET shows and changes nothing, POST acts.
 func (p *Pages) routes() []route {
-	return slices.Concat(publicRoutes(), centreRoutes(), courierRoutes(), restRoutes())
+	return slices.Concat(publicRoutes(), centreRoutes(), courierRoutes(), depotRoutes(), restRoutes())
 }
 
 // publicRoutes are for everybody; some show more to who is signed in.

@@ -23,7 +23,7 @@ func TestDefencesOnEveryRoute(t *testing.T) {
 	}
 	check := func(what string, res *http.Response) {
 		t.Helper()
-		courier := strings.Contains(what, "/courier") // which has a camera, a position, a service worker and a manifest
+		courier := strings.Contains(what, " /courier") // which has a camera, a position, a service worker and a manifest
 		for name, value := range want {
 			if courier && name == "Content-Security-Policy" {
 				value += "; worker-src 'self'; manifest-src 'self'"

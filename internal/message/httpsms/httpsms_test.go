@@ -102,6 +102,40 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// A message about a parcel has templates of its own, never those of a code for signing in; its code keeps its letter.
+// Keeps: S27
+func TestSendDelivery(t *testing.T) {
+	t.Parallel()
+	var asked string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		asked = string(b)
+	}))
+	defer server.Close()
+	p, err := httpsms.New(httpsms.Config{
+		Name: "main", URL: server.URL, Body: "{{.Purpose}} {{.Notice}} {{.Template}} {{.Code}} {{.Minutes}} {{.Address}} {{.Text}}",
+		Templates: map[string]string{"delivery/code/en": "T1", "delivery/link": "T2", "custom/en": "T3", "custom": "T4"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, text := outgoing(t)
+	o.Purpose, text.Body = service.Custom, "words"
+	for kind, want := range map[message.DeliveryKind]string{
+		message.DeliveryCode: "delivery code T1 D-48213 0  words", message.DeliveryNewCode: "delivery new_code  D-48213 0  words", message.DeliveryLink: "delivery link T2  0 https://a.example/t/x words",
+	} {
+		o.Code, o.Delivery = otp.Code{}, &message.Delivery{Kind: kind, Letter: "D"}
+		if kind.Coded() {
+			o.Code = otp.NewCode("48213")
+		} else {
+			o.Delivery.Link = "https://a.example/t/x"
+		}
+		if _, err := p.Send(t.Context(), o, text); err != nil || asked != want {
+			t.Errorf("%q, want %q, %v", asked, want, err)
+		}
+	}
+}
+
 // A notice has templates of its own, and neither a code nor minutes.
 func TestSendNotice(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/countersign/countersign/internal/handover"
+	"github.com/countersign/countersign/internal/ledger"
+	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/service"
+)
+
+// HandoverID is the public id of a hand-over.
+func (*page) HandoverID(h *handover.View) string { return handover.FormatID(h.ID) }
+
+// RoundID is the public id of a round.
+func (*page) RoundID(r *handover.RoundView) string { return handover.FormatRound(r.ID) }
+
+// CourierID is the public id of a round's courier.
+func (*page) CourierID(r *handover.RoundView) string { return handover.FormatCourier(r.Courier) }
+
+// CourierText is the public id of a courier.
+func (*page) CourierText(id ledger.ID) string { return handover.FormatCourier(id) }
+
+// Urgent sorts parcels: those with exceptions first.
+func (*page) Urgent(all []*handover.View) []*handover.View {
+	out := slices.Clone(all)
+	slices.SortStableFunc(out, func(a, b *handover.View) int { return cmp.Compare(len(b.Exceptions()), len(a.Exceptions())) })
+	return out
+}
+
+// AtDoor is a hand-over's window by the clock at the door.
+func (*page) AtDoor(h *handover.View) string {
+	from, until := h.From.In(h.Zone), h.Until.In(h.Zone)
+	last := "15:04"
+	if from.Format(time.DateOnly) != until.Format(time.DateOnly) {
+		last = "2006-01-02 15:04"
+	}
+	return "\u2068" + from.Format("2006-01-02 15:04") + "\u2013" + until.Format(last) + "\u2069"
+}
+
+// StateOf is where a hand-over stands, in words.
+func (pg *page) StateOf(h *handover.View) string { return pg.T("depot.state." + h.State.String()) }
+
+// Reason is why an attempt ended, in words; empty for none.
+func (pg *page) Reason(r handover.Reason) string {
+	if r.String() == "" {
+		return ""
+	}
+	return pg.T("depot.reason_" + r.String())
+}
+
+// MilliAgo is a time in Unix milliseconds, relative and absolute.
+func (pg *page) MilliAgo(at int64) string { return pg.Ago(time.UnixMilli(at)) }
+
+// outcomes says why a message didn't arrive.
+var outcomes = map[message.Outcome]string{
+	message.TryLater: "try_later", message.TryOther: "try_other", message.Unreachable: "unreachable", message.ContactKind: "contact_kind", message.Blocked: "blocked",
+	message.Misconfigured: "misconfigured", message.Overdue: "overdue", message.Absent: "absent",
+}
+
+// OutcomeOf is why a message didn't arrive, in words; empty when nothing is known against it.
+func (pg *page) OutcomeOf(m handover.MessageView) string {
+	name, ok := outcomes[m.Outcome]
+	if !ok {
+		return ""
+	}
+	return pg.T("depot.outcome." + name)
+}
+
+// CanRelease tells whether the depot may hand a parcel over without its code.
+func (*page) CanRelease(h *handover.View) bool {
+	return slices.Contains(h.Weak, service.WeakSecondPerson) && (h.State == handover.Out || h.State == handover.Arrived || h.State == handover.Attempted)
+}
+
+// CanEnd tells whether an attempt can be ended.
+func (*page) CanEnd(h *handover.View) bool {
+	return h.State == handover.Out || h.State == handover.Arrived
+}
+
+// CanReturn tells whether a parcel can go back.
+func (*page) CanReturn(h *handover.View) bool { return !h.State.Final() && h.State != handover.Arrived }
+
+// Unsettled tells whether the depot has conflicts to deal with.
+func (*page) Unsettled(h *handover.View) bool {
+	return slices.ContainsFunc(h.Conflicts, func(c handover.Conflict) bool { return c.Settled == 0 })
+}
+
+// figure is one number of a day.
+type figure struct {
+	Label string
+	N     int
+}
+
+// FiguresOf are the numbers of a day in words, those of hand-overs first.
+func (pg *page) FiguresOf(f handover.Figures) []figure {
+	var all []figure
+	for _, one := range []struct {
+		key string
+		n   int
+	}{
+		{"code", f.Code}, {"qr", f.Ticket}, {"weaker", f.Weak}, {"neighbour", f.Pass}, {"offline", f.Offline}, {"attempted", f.Attempted}, {"refused", f.Refused},
+		{"missing", f.Missing}, {"wrong", f.Wrong}, {"stopped", f.Stopped}, {"arrived", f.Arrived}, {"unseen", f.Unseen}, {"conflicts", f.Conflicts},
+	} {
+		all = append(all, figure{pg.T("depot.figure." + one.key), one.n})
+	}
+	return all
+}
