@@ -515,7 +515,7 @@ func TestCourierShiftEnds(t *testing.T) {
 	p.sees("This shift is over", "1 entry couldn't be sent yet.")
 	p.run("location.reload()")
 	p.until("document.body.dataset.ready === '1'")
-	p.sees("1 entry couldn't be sent yet.")
+	p.sees("This shift is over", "1 entry couldn't be sent yet.")
 	if all := eval[string](p, "store.read(async (s) => JSON.stringify([await store.got(s.kept.getAll()), await store.got(s.notices.getAll()), await store.got(s.queue.getAll())]))"); strings.Contains(all, "M. B.") || strings.Contains(all, "door") || !strings.Contains(all, p.parcel(0)) {
 		t.Errorf("kept: %s", all)
 	}

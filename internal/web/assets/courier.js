@@ -55,9 +55,10 @@ const time = (p) => {
 const load = async () => {
   try {
     await store.read(async (s) => {
-      const [round, kept, queue, notices] = await Promise.all([store.got(s.kept.get("round")), store.got(s.kept.get("clock")), store.got(s.queue.getAll()), store.got(s.notices.getAll())]);
+      const [round, kept, ended, queue, notices] = await Promise.all([store.got(s.kept.get("round")), store.got(s.kept.get("clock")), store.got(s.kept.get("ended")), store.got(s.queue.getAll()), store.got(s.notices.getAll())]);
       clock.load(kept);
       app.round = (app.loose && app.round) || round || null;
+      app.ended ||= !!ended;
       app.queue = queue;
       app.notices = notices;
     });
@@ -72,6 +73,7 @@ const take = async (round) => {
   try {
     await store.write((s) => {
       s.kept.put(round, "round");
+      s.kept.delete("ended");
       s.kept.put(now, "clock");
     });
     app.loose = false;
@@ -87,6 +89,7 @@ const over = async () => {
   try {
     await store.write((s) => {
       s.kept.clear();
+      s.kept.put(true, "ended");
       s.answers.clear();
       s.notices.clear();
     });
@@ -100,7 +103,7 @@ const ask = async (path, body) => {
   return fetch(path, { ...about, cache: "no-store", signal: AbortSignal.timeout(8000) });
 };
 const refresh = async () => {
-  if (!navigator.onLine || app.ended) return;
+  if (!navigator.onLine) return;
   try {
     const res = await ask("/courier/round");
     if (res.status === 401 && app.round) return over();
@@ -245,7 +248,6 @@ const answer = async (r, entry) => {
   const at = app.round?.parcels.findIndex((p) => p.id === r.parcel?.id) ?? -1;
   if (at >= 0) app.round.parcels[at] = r.parcel;
   const back = closing.includes(r.result) || (["done", "later"].includes(r.result) && ["give_up", "refuse", "weak"].includes(entry.do));
-  app.busy = false;
   render();
   const kind = entry.do === "weak" && r.result === "handed_over" ? "done" : kinds[r.result] || "no";
   await answers.show(kind, wordOf(r, entry), textsOf(r, entry), back ? t("answer.to_list") : t("answer.back"));
@@ -266,8 +268,6 @@ const once = (work) => async (event) => {
     await work();
   } catch (e) {
     console.error(e);
-    app.busy = false;
-    render();
     await answers.show("no", t("answer.broken"), [t("text.broken")], t("answer.back"));
   } finally {
     app.busy = false;
@@ -457,9 +457,18 @@ const showStatus = () => {
   if (statusLine.textContent !== text) statusLine.textContent = text;
 };
 
+// What is under a finger isn't replaced, or its press would be lost: rendering is put off.
+let pressed = false, put = false;
+const lift = () => setTimeout(() => { // after the click that follows
+  pressed = false;
+  if (put) render();
+});
+document.addEventListener("pointerdown", () => { pressed = true; });
+for (const end of ["pointerup", "pointercancel", "dragend"]) document.addEventListener(end, lift);
 // render shows the page as it is. What is being typed, what is open and where the focus is outlive it.
 let lastHTML = "";
 const render = (anew = false) => {
+  if ((put = pressed && !anew)) return;
   showStatus();
   const p = app.view.name === "parcel" && app.round?.parcels.find((one) => one.id === app.view.id);
   const fresh = h("div", {}, (!app.round ? outside() : p ? parcel(p) : list()).filter(Boolean));
