@@ -183,7 +183,7 @@ func (j *judgment) judge(d *decision) error {
 	}
 	j.out.Result, j.out.TriesLeft = result, d.r.triesLeft()
 	j.conflict(d)
-	d.still = d.r.State == before && j.cold && !j.out.Conflict && result != Done && d.say == 0
+	d.still = d.r.State == before && j.cold && result != Done && d.say == 0
 	if d.still {
 		return nil
 	}
@@ -431,11 +431,13 @@ func (j *judgment) conflict(d *decision) {
 	if !a.Offline || a.Do != DoCode && a.Do != DoTicket && a.Do != DoWeak || j.out.Result == Handed || j.out.Result == Done || j.out.Result == NotYours && d.r.Attempt == 0 {
 		return
 	}
+	j.out.Conflict = true
+	if len(d.r.Conflicts) >= maxConflicts { // the depot knows that something is wrong with this one
+		return
+	}
 	d.r.Conflicts = append(d.r.Conflicts, Conflict{
 		At: d.at, SaidAt: a.SaidAt.UnixMilli(), Result: j.out.Result, Attempt: uint8(min(a.Attempt, 255)), Courier: j.who.Courier, //nolint:gosec // bounded
 	})
-	d.r.Conflicts = d.r.Conflicts[max(0, len(d.r.Conflicts)-maxConflicts):]
-	j.out.Conflict = true
 	j.count(countConflict, d.at)
 	d.tx.Event(event(d.key, d.r, EventConflict, d.at))
 }
