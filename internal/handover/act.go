@@ -77,6 +77,9 @@ func (p *Position) coarse() *Position {
 	return &Position{math.Round(p.Lat*100) / 100, math.Round(p.Lon*100) / 100}
 }
 
+// patience is how long the notice of an arrival without signal waits for what happened next, which is told right after it.
+const patience = minute
+
 // Act is one thing that a courier did.
 type Act struct {
 	Key      string // of the caller's own, the same when it is told again; empty: it is never told again
@@ -239,7 +242,8 @@ func (j *judgment) decide(d *decision) (Result, error) {
 }
 
 // arrive takes "I'm at the door": only from now on a code is taken, and the recipient is told, so that a caller who asks for the code early is seen
-// through (S30). Where there was no signal it is heard of too late to tell anybody.
+// through (S30). Of an arrival without signal they are told after a moment, unless the hand-over is told with it: so nobody can keep an arrival from
+// them by saying that there was no signal.
 func (j *judgment) arrive(d *decision) (Result, error) {
 	r := d.r
 	if r.StoppedAt > 0 {
@@ -260,11 +264,12 @@ func (j *judgment) arrive(d *decision) (Result, error) {
 		j.count(countUnseen, d.at)
 	}
 	j.count(countArrived, d.at)
-	if j.act.Offline {
-		return Done, nil
-	}
 	if err := d.tell(message.DeliveryArrived); err != nil {
 		return 0, err
+	}
+	if j.act.Offline {
+		r.Messages[len(r.Messages)-1].WakeAt += patience
+		return Done, nil
 	}
 	if d.svc.Policy.DeliveryAgain && r.Sends < MaxSends {
 		d.queue(message.DeliveryCode, 0)

@@ -106,6 +106,27 @@ func TestTypedWithoutSignal(t *testing.T) {
 	})
 }
 
+// Who says that there was no signal can't keep an arrival from its recipient.
+//
+// Keeps: H.3, S30
+func TestArrivalWithoutSignalIsTold(t *testing.T) {
+	w := newWorld(t, local(t), nil)
+	a, b := w.create(nil), w.create(nil)
+	d, _ := w.shift(a, b)
+	w.by(d, handover.Act{Key: "1", Handover: a, Attempt: 1, Do: handover.DoArrive, Offline: true})
+	w.by(d, handover.Act{Key: "2", Handover: b, Attempt: 1, Do: handover.DoArrive, Offline: true})
+	w.by(d, handover.Act{Key: "3", Handover: b, Attempt: 1, Do: handover.DoGiveUp, Reason: handover.NobodyHome, Offline: true})
+	if _, n := w.post.last(message.DeliveryArrived); n != 0 {
+		t.Fatal("told before it can be known whether it is over")
+	}
+	w.pass(2 * time.Minute)
+	_, err := w.h.Wake(t.Context(), 10)
+	must(t, err)
+	if m, n := w.post.last(message.DeliveryArrived); n != 1 || m.Ref.Row.ID != a {
+		t.Fatalf("%d notices of the arrival that isn't over", n)
+	}
+}
+
 // A day that ended meanwhile doesn't make a true hand-over untrue; another attempt does, and the depot hears of it.
 //
 // Keeps: H.3, S31

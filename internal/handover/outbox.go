@@ -93,7 +93,7 @@ func (m *Message) pointless(r *Record, at int64) bool {
 	if carriesCode(m.Kind) {
 		return m.Code != r.Code || r.State != Out && r.State != Arrived || at > r.GoodUntil
 	}
-	return at > m.QueuedAt+noticeLife
+	return at > m.QueuedAt+noticeLife || m.Kind == message.DeliveryArrived && r.State != Arrived
 }
 
 func (d *decision) outgoing(b *body, m *Message) (message.Outgoing, error) {
