@@ -392,18 +392,18 @@ func TestCourierJudgesTickets(t *testing.T) {
 	spoilt := []byte(good)
 	spoilt[40] ^= 1
 	for name, c := range map[string]struct{ ticket, want string }{
-		"good":               {good, "confirmed_offline"},
-		"changed":            {string(spoilt), "bad_ticket"},
-		"cut":                {good[:len(good)-1], "bad_ticket"},
-		"not ours":           {newDepot(t).ticket(t, id, nil), "bad_ticket"},
-		"another key's id":   {p.depot.ticket(t, id, func(b []byte) { b[38]++ }), "bad_ticket"},
-		"another version":    {p.depot.ticket(t, id, func(b []byte) { b[0] = 2 }), "bad_ticket"},
-		"another parcel":     {p.depot.ticket(t, p.parcel(1), nil), "other_parcel"},
-		"another attempt":    {p.depot.ticket(t, id, func(b []byte) { b[17] = 2 }), "old_ticket"},
-		"another generation": {p.depot.ticket(t, id, func(b []byte) { b[18] = 2 }), "old_ticket"},
-		"a neighbour's":      {p.depot.ticket(t, id, func(b []byte) { b[18], b[19] = 7, 1 }), "confirmed_offline"},
-		"another phone":      {p.depot.ticket(t, id, func(b []byte) { b[20]++ }), "other_device"},
-		"too late":           {p.depot.ticket(t, id, func(b []byte) { copy(b[28:36], []byte{0, 0, 0, 0, 0x60, 0, 0, 0}) }), "expired"},
+		"good":                       {good, "confirmed_offline"},
+		"changed":                    {string(spoilt), "bad_ticket"},
+		"cut":                        {good[:len(good)-1], "bad_ticket"},
+		"not ours":                   {newDepot(t).ticket(t, id, nil), "bad_ticket"},
+		"a newer key's, or nobody's": {p.depot.ticket(t, id, func(b []byte) { b[38]++ }), "unknown_key"},
+		"another version":            {p.depot.ticket(t, id, func(b []byte) { b[0] = 2 }), "bad_ticket"},
+		"another parcel":             {p.depot.ticket(t, p.parcel(1), nil), "other_parcel"},
+		"another attempt":            {p.depot.ticket(t, id, func(b []byte) { b[17] = 2 }), "old_ticket"},
+		"another generation":         {p.depot.ticket(t, id, func(b []byte) { b[18] = 2 }), "old_ticket"},
+		"a neighbour's":              {p.depot.ticket(t, id, func(b []byte) { b[18], b[19] = 7, 1 }), "confirmed_offline"},
+		"another phone":              {p.depot.ticket(t, id, func(b []byte) { b[20]++ }), "other_device"},
+		"too late":                   {p.depot.ticket(t, id, func(b []byte) { copy(b[28:36], []byte{0, 0, 0, 0, 0x60, 0, 0, 0}) }), "expired"},
 	} {
 		if got := eval[string](p, "judged(current({id: "+quote(id)+"}), "+quote(c.ticket)+")"); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)

@@ -33,20 +33,23 @@ const readTicket = (text) => {
   };
 };
 
-// ticketSigned tells whether one of the keys has signed a ticket.
+// ticketSigned tells whether a ticket is the server's: "yes", "no", or "unknown" where its key is none of those that this phone has. It may be
+// newer than the shift.
 const ticketSigned = async (ticket, keys) => {
+  let known = "unknown";
   for (const { kty, crv, x, y, kid } of keys) {
     let start = "";
     try {
       start = hex(bytesOf(kid).slice(0, 3));
     } catch { /* another form of id: not the key of a ticket */ }
     if (start !== ticket.kid) continue;
+    known = "no";
     try {
       const key = await crypto.subtle.importKey("jwk", { kty, crv, x, y }, { name: "ECDSA", namedCurve: "P-256" }, false, ["verify"]);
-      if (await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, ticket.signature, ticket.signed)) return true;
+      if (await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, ticket.signature, ticket.signed)) return "yes";
     } catch { /* a key that isn't one proves nothing */ }
   }
-  return false;
+  return known;
 };
 
 // HPKE (RFC 9180) in base mode, single shot: DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-128-GCM.

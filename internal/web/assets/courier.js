@@ -160,8 +160,8 @@ const where = () => new Promise((done) => {
 
 // judged is what this phone can say of a ticket: the server's words for it, or "confirmed_offline".
 const judged = async (p, text) => {
-  const ticket = readTicket(text), state = seen(p);
-  if (!ticket || !(await ticketSigned(ticket, app.round.keys))) return "bad_ticket";
+  const ticket = readTicket(text), state = seen(p), signed = ticket ? await ticketSigned(ticket, app.round.keys) : "no";
+  if (signed === "no") return "bad_ticket";
   if (ticket.handover !== p.id) return "other_parcel";
   if (ticket.attempt !== p.attempt || (!ticket.pass && ticket.generation !== p.generation)) return "old_ticket"; // a pass counts its own
   if (ticket.device !== app.round.device) return "other_device";
@@ -169,7 +169,8 @@ const judged = async (p, text) => {
   if (state.used) return "over";
   if (p.stopped) return "stopped";
   if (p.blocked) return "blocked";
-  return state.arrived ? "confirmed_offline" : "not_arrived";
+  if (!state.arrived) return "not_arrived";
+  return signed === "yes" ? "confirmed_offline" : "unknown_key";
 };
 const drop = async (key) => {
   try {
@@ -226,7 +227,7 @@ const straight = async (entry) => {
 
 // What an answer looks and sounds like; where there is none, it is a no.
 const kinds = {
-  handed_over: "yes", confirmed_offline: "offline", will_be_checked: "later", weak_later: "later", later: "later", done: "done", not_arrived: "wait", wait: "wait",
+  handed_over: "yes", confirmed_offline: "offline", will_be_checked: "later", weak_later: "later", later: "later", done: "done", not_arrived: "wait", wait: "wait", unknown_key: "wait",
   unclear: "wait", no_signal: "wait", sign_in_code: "stop", stopped: "stop", blocked: "stop", exhausted: "stop", conflict: "stop", shift_over: "stop",
 };
 const closing = ["handed_over", "confirmed_offline", "will_be_checked", "weak_later", "over", "conflict", "shift_over"];
