@@ -440,8 +440,12 @@ func (j *judgment) conflict(d *decision) {
 	if len(d.r.Conflicts) >= maxConflicts { // the depot knows that something is wrong with this one
 		return
 	}
+	said := d.at
+	if !a.SaidAt.IsZero() {
+		said = a.SaidAt.UnixMilli()
+	}
 	d.r.Conflicts = append(d.r.Conflicts, Conflict{
-		At: d.at, SaidAt: a.SaidAt.UnixMilli(), Result: j.out.Result, Attempt: uint8(min(a.Attempt, 255)), Courier: j.who.Courier, //nolint:gosec // bounded
+		At: d.at, SaidAt: said, Result: j.out.Result, Attempt: uint8(min(a.Attempt, 255)), Courier: j.who.Courier, //nolint:gosec // bounded
 	})
 	j.count(countConflict, d.at)
 	d.tx.Event(event(d.key, d.r, EventConflict, d.at))

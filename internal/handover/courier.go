@@ -282,6 +282,31 @@ func (h *Handovers) DeviceBy(ctx context.Context, svc *service.Service, session 
 	return d, nil
 }
 
+// Names gives couriers' names as their depots wrote them. One who never had a round has none, and is left out.
+//
+// Faults: Unavailable.
+func (h *Handovers) Names(ctx context.Context, svc *service.Service, couriers ...ledger.ID) (map[ledger.ID]string, error) {
+	names := map[ledger.ID]string{}
+	for _, id := range couriers {
+		if _, known := names[id]; known || id.IsZero() {
+			continue
+		}
+		key := courierByID(svc, id)
+		v, err := h.Ledger.Read(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if c, ok := v.(*Courier); ok && len(c.Body) > 0 {
+			var b courierBody
+			if err := unseal(svc, key, columnBody, c.Body, &b); err != nil {
+				return nil, err
+			}
+			names[id] = b.Name
+		}
+	}
+	return names, nil
+}
+
 // Revoke signs a courier's phone out at once, and makes a link that waits void: a phone that was stolen shows and does nothing more. What it did
 // without signal is not taken from it any more; its round can be given to another phone by Invite.
 //

@@ -57,8 +57,9 @@ type depotData struct {
 	Order        string
 	Link         string // of a courier, once
 	Left         []leftData
-	Courier      string
-	Texts        map[string]string // what was typed, by field
+	Courier      string               // opaque
+	Names        map[ledger.ID]string // of couriers, where a depot wrote one
+	Texts        map[string]string    // what was typed, by field
 	Note         string
 	At           string // the hand-over that a problem is about
 }
@@ -234,6 +235,9 @@ func (p *Pages) showOrder(v *visit, order string, at ledger.ID, refused error) e
 		return p.again(v, err, "depotorder.html", pg, "order")
 	}
 	d.Found = found
+	if d.Names, err = p.Handovers.Names(v.Request.Context(), v.svc, couriersOf(found)...); err != nil {
+		return err
+	}
 	pg.Title = pg.T("depot.order", "order", d.Order)
 	if refused != nil {
 		d.At = handover.FormatID(at)
@@ -293,6 +297,20 @@ func (p *Pages) depotProof(v *visit) error {
 	return send(v, http.StatusOK, []byte(proof+"\n"))
 }
 
+// couriersOf are those who carried or carry parcels, and whose phones told what doesn't fit.
+func couriersOf(all []*handover.View) []ledger.ID {
+	var ids []ledger.ID
+	for _, h := range all {
+		if id, err := handover.ParseCourier(h.Courier); err == nil {
+			ids = append(ids, id)
+		}
+		for _, c := range h.Conflicts {
+			ids = append(ids, c.Courier)
+		}
+	}
+	return ids
+}
+
 // depotCourier asks before a courier's phone is signed out.
 func (p *Pages) depotCourier(v *visit) error {
 	if _, err := v.depotStaff(); err != nil {
@@ -302,8 +320,12 @@ func (p *Pages) depotCourier(v *visit) error {
 	if err != nil {
 		return err
 	}
+	names, err := p.Handovers.Names(v.Request.Context(), v.svc, id)
+	if err != nil {
+		return err
+	}
 	pg := p.center(v, "depot.revoke_title")
-	pg.Data = &depotData{Courier: handover.FormatCourier(id)}
+	pg.Data = &depotData{Courier: handover.FormatCourier(id), Note: names[id]}
 	return p.show(v, http.StatusOK, "depotrevoke.html", pg)
 }
 

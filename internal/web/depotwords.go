@@ -22,8 +22,19 @@ func (*page) RoundID(r *handover.RoundView) string { return handover.FormatRound
 // CourierID is the public id of a round's courier.
 func (*page) CourierID(r *handover.RoundView) string { return handover.FormatCourier(r.Courier) }
 
-// CourierText is the public id of a courier.
-func (*page) CourierText(id ledger.ID) string { return handover.FormatCourier(id) }
+// CourierName is a courier as the depot knows them, or the opaque id of one that no depot has named.
+func (d *depotData) CourierName(id ledger.ID) string {
+	return cmp.Or(d.Names[id], handover.FormatCourier(id))
+}
+
+// Carrier is who carries a parcel; empty: nobody yet.
+func (d *depotData) Carrier(h *handover.View) string {
+	id, err := handover.ParseCourier(h.Courier)
+	if err != nil {
+		return ""
+	}
+	return d.CourierName(id)
+}
 
 // Urgent sorts parcels: those with exceptions first.
 func (*page) Urgent(all []*handover.View) []*handover.View {
