@@ -43,14 +43,16 @@ func (*page) Urgent(all []*handover.View) []*handover.View {
 	return out
 }
 
-// AtDoor is a hand-over's window by the clock at the door.
-func (*page) AtDoor(h *handover.View) string {
+// AtDoor is a hand-over's window by the clock at the door; the date is left out where it is the page's own.
+func (*page) AtDoor(h *handover.View, shown string) string {
 	from, until := h.From.In(h.Zone), h.Until.In(h.Zone)
-	last := "15:04"
+	first, last := "2006-01-02 15:04", "15:04"
 	if from.Format(time.DateOnly) != until.Format(time.DateOnly) {
 		last = "2006-01-02 15:04"
+	} else if from.Format(time.DateOnly) == shown {
+		first = "15:04"
 	}
-	return "\u2068" + from.Format("2006-01-02 15:04") + "\u2013" + until.Format(last) + "\u2069"
+	return "\u2068" + from.Format(first) + "\u2013" + until.Format(last) + "\u2069"
 }
 
 // StateOf is where a hand-over stands, in words.
