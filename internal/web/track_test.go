@@ -112,7 +112,7 @@ func TestLinksOfDeliveriesStayOutOfLogs(t *testing.T) {
 	token := secret.EncodeToken("", []byte("0123456789abcdef0123456789"))
 	for _, r := range p.routes() {
 		if method, path, _ := strings.Cut(r.pattern, " "); strings.Contains(path, "{token}") {
-			if res := ask(p, method, strings.Replace(path, "{token}", token, 1)+"?code="+token, nil); res.StatusCode != http.StatusNotFound || res.Header.Get("Referrer-Policy") != "no-referrer" {
+			if res := ask(p, method, strings.Replace(path, "{token}", token, 1)+"?code="+token, nil); res.StatusCode != http.StatusNotFound || res.Header.Get("Referrer-Policy") != "no-referrer" || res.Header.Get("X-Robots-Tag") != "noindex" {
 				t.Errorf("%s with a link that nobody made: %d", r.pattern, res.StatusCode)
 			}
 		}

@@ -100,6 +100,9 @@ func New(opt Options) (*Pages, error) {
 // ServeHTTP implements [http.Handler].
 func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header(), p.Secure)
+	if at := r.URL.Path; at != "/help" && !strings.HasPrefix(at, "/help/") {
+		w.Header()["X-Robots-Tag"] = []string{"noindex"} // some addresses are secrets, and none but the help is of use to whoever searches
+	}
 	if isCourier(r.URL.Path) {
 		secureCourier(w.Header())
 	}
