@@ -327,6 +327,7 @@ func TestHelpThatIsRefused(t *testing.T) {
 func FuzzMarkdown(f *testing.F) {
 	f.Add(returns)
 	f.Add("**a [b](/c) ** ** [d](https://e.example/?\"><script>) \\")
+	f.Add("[0](hTtps://0)")
 	f.Add("[a](https://x.example/'onclick=alert(1))<img src=x onerror=y>")
 	p, err := New(Options{})
 	if err != nil {

@@ -181,7 +181,7 @@ func leadsWell(to string) bool {
 		return false
 	}
 	u, err := url.Parse(to)
-	return err == nil && u.Scheme == "https" && u.User == nil && u.Opaque == "" && u.Hostname() != ""
+	return err == nil && strings.HasPrefix(to, "https://") && u.User == nil && u.Opaque == "" && u.Hostname() != ""
 }
 
 // words is the text of some spans.
