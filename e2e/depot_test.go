@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -116,6 +117,61 @@ func TestDepot(t *testing.T) {
 	if phone.open("/depot"); strings.Contains(phone.last, "Kim 17") {
 		t.Fatal("a stranger sees the depot")
 	}
+}
+
+// A day of many parcels is summed up: of each round those that somebody has to look at, and a page with the others.
+//
+// Keeps: H.5
+func TestDepotOfManyParcels(t *testing.T) {
+	t.Parallel()
+	p := newPerson(t, "sqlite:"+filepath.Join(t.TempDir(), "e2e.db"))
+	p.phone()
+	d := &desk{T: t, url: p.url, key: p.key, Client: client.New(p.url, p.key), mails: map[string]int{}}
+	if code := ask(t, "POST", p.url+"/v1/staff", p.key, map[string]any{"contact": "dora@acme.example", "role": "depot"}, nil, nil); code != 201 {
+		t.Fatalf("the invitation: %d", code)
+	}
+	now := time.Now().UTC()
+	const each = 110
+	for _, courier := range []string{"Kim", "Lou"} {
+		made, err := d.CreateHandovers(t.Context(), func(yield func(client.NewHandover) bool) {
+			for i := range each {
+				if !yield(client.NewHandover{
+					Order: fmt.Sprintf("%s-%03d", courier, i), Recipient: client.Recipient{Name: "Maria Bell", Contacts: []string{"maria@mail.example"}}, Quiet: true, Depot: "Lyon 3",
+					Window: client.Window{From: now.Format(time.RFC3339), Until: now.Add(2 * time.Hour).Format(time.RFC3339), TimeZone: "UTC"},
+				}) {
+					return
+				}
+			}
+		})
+		must(t, err)
+		var ids []string
+		for _, line := range made.Lines {
+			ids = append(ids, line.ID)
+		}
+		r, err := d.OpenRound(t.Context(), client.NewRound{Depot: "Lyon 3", Courier: courier, TimeZone: "UTC", Handovers: ids})
+		must(t, err)
+		if len(ids) != each || len(r.LeftOut) > 0 {
+			t.Fatalf("%d parcels, left out: %v", len(ids), r.LeftOut)
+		}
+		_, err = d.Act(t.Context(), ids[7], client.Act{Courier: courier, Do: "arrive"}) // without a position
+		must(t, err)
+	}
+	p.signInAs(d.agent("dora@acme.example").session)
+	p.open("/depot")
+	p.fill("#depot", "Lyon 3")
+	p.fill("#zone", "UTC")
+	p.press("main form button.primary")
+	p.sees("On its way: 109 · At the door: 1", "Kim-007", "Lou-007", "no position")
+	if strings.Contains(p.text("main"), "-008") {
+		t.Fatal("a parcel that nobody has to look at is on the page of a day of many")
+	}
+	p.press("a[href^='/depot/round/rnd_']")
+	p.sees("Lou-007", "Lou-008", "Back to the depot")
+	if strings.Contains(p.text("main"), "Kim-") {
+		t.Fatal("another courier's parcel is on the page of a round")
+	}
+	p.press("p.ways a")
+	p.sees("Figures of the day")
 }
 
 // With `dev` alone one person plays the shopper, the courier and the depot: a parcel is made, leaves, is shown on its tracking page, and the courier's link works.

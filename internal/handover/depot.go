@@ -228,7 +228,7 @@ func (h *Handovers) Depot(ctx context.Context, svc *service.Service, depot, date
 	out := &DepotDay{Depot: depot, Date: date}
 	counted := map[ledger.ID]bool{}
 	for _, id := range slices.Backward(d.Rounds) {
-		r, err := h.roundView(ctx, svc, id)
+		r, err := h.DepotRound(ctx, svc, id)
 		if err != nil {
 			return nil, err
 		}
@@ -248,7 +248,10 @@ func (f *Figures) sum(o *Figures) {
 	})
 }
 
-func (h *Handovers) roundView(ctx context.Context, svc *service.Service, id ledger.ID) (*RoundView, error) {
+// DepotRound gives one round with its parcels and its courier's figures of the day.
+//
+// Faults: NotFound, Unavailable.
+func (h *Handovers) DepotRound(ctx context.Context, svc *service.Service, id ledger.ID) (*RoundView, error) {
 	r, err := h.Round(ctx, svc, id)
 	if err != nil {
 		return nil, err

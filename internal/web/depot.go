@@ -23,6 +23,7 @@ func depotRoutes() []route {
 		{"POST /depot", session, (*Pages).doDepot},
 		{"GET /depot/round", session, (*Pages).depotRound},
 		{"POST /depot/round", session, (*Pages).doDepotRound},
+		{"GET /depot/round/{id}", session, (*Pages).depotOneRound},
 		{"GET /depot/order", session, (*Pages).depotOrder},
 		{"POST /depot/order/{id}", session, (*Pages).doDepotOrder},
 		{"GET /depot/proof/{id}", session, (*Pages).depotProof},
@@ -51,7 +52,9 @@ func (p *Pages) whichDepot(v *visit) (name, zone string) {
 // depotData is what the pages of a depot show.
 type depotData struct {
 	Name, Zone   string
-	Day          *handover.DepotDay
+	Day          *handover.DepotDay // nil on the page of one round
+	Date         string
+	Rounds       []roundData
 	Before, Next string // days
 	Found        []*handover.View
 	Order        string
@@ -88,11 +91,35 @@ func (p *Pages) depot(v *visit) error {
 	if d.Day, err = p.Handovers.Depot(v.Request.Context(), v.svc, d.Name, v.Request.URL.Query().Get("date"), d.Zone); err != nil {
 		return err
 	}
-	pg.Title = pg.T("depot.day", "depot", d.Name, "date", d.Day.Date)
+	pg.Title, d.Date = pg.T("depot.day", "depot", d.Name, "date", d.Day.Date), d.Day.Date
+	parcels := 0
+	for _, r := range d.Day.Rounds {
+		parcels += len(r.Parcels)
+	}
+	d.Rounds = pg.roundsOf(parcels <= shownOfDay, d.Day.Rounds...)
 	if at, err := time.Parse(time.DateOnly, d.Day.Date); err == nil {
 		d.Before, d.Next = at.AddDate(0, 0, -1).Format(time.DateOnly), at.AddDate(0, 0, 1).Format(time.DateOnly)
 	}
 	pg.Refresh = 60
+	return p.show(v, http.StatusOK, "depot.html", pg)
+}
+
+// depotOneRound shows a round with all of its parcels.
+func (p *Pages) depotOneRound(v *visit) error {
+	if _, err := v.depotStaff(); err != nil {
+		return err
+	}
+	id, err := handover.ParseRound(v.Request.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	r, err := p.Handovers.DepotRound(v.Request.Context(), v.svc, id)
+	if err != nil {
+		return err
+	}
+	pg := p.center(v, "depot.parcels")
+	pg.Title, pg.Refresh = pg.T("depot.day", "depot", r.Depot, "date", r.Date), 60
+	pg.Data = &depotData{Date: r.Date, Rounds: pg.roundsOf(true, r)}
 	return p.show(v, http.StatusOK, "depot.html", pg)
 }
 

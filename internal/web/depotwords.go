@@ -5,6 +5,8 @@ package web
 import (
 	"cmp"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/countersign/countersign/internal/handover"
@@ -17,10 +19,10 @@ import (
 func (*page) HandoverID(h *handover.View) string { return handover.FormatID(h.ID) }
 
 // RoundID is the public id of a round.
-func (*page) RoundID(r *handover.RoundView) string { return handover.FormatRound(r.ID) }
+func (*page) RoundID(r roundData) string { return handover.FormatRound(r.ID) }
 
 // CourierID is the public id of a round's courier.
-func (*page) CourierID(r *handover.RoundView) string { return handover.FormatCourier(r.Courier) }
+func (*page) CourierID(r roundData) string { return handover.FormatCourier(r.Courier) }
 
 // CourierName is a courier as the depot knows them, or the opaque id of one that no depot has named.
 func (d *depotData) CourierName(id ledger.ID) string {
@@ -36,11 +38,50 @@ func (d *depotData) Carrier(h *handover.View) string {
 	return d.CourierName(id)
 }
 
-// Urgent sorts parcels: those with exceptions first.
-func (*page) Urgent(all []*handover.View) []*handover.View {
-	out := slices.Clone(all)
-	slices.SortStableFunc(out, func(a, b *handover.View) int { return cmp.Compare(len(b.Exceptions()), len(a.Exceptions())) })
+// roundData is a round as the depot's pages show it.
+type roundData struct {
+	*handover.RoundView
+	Shown []*handover.View // of its parcels; those with exceptions first
+	Sum   string           // how many are in which state
+	More  bool             // not all are shown
+}
+
+const (
+	shownOfDay   = 200 // parcels of a day that are shown all; of more, each round has a page of its own
+	shownOfRound = 10  // parcels of one of its rounds with exceptions, then
+)
+
+// roundsOf are the rounds of a depot's page; all: each with all of its parcels.
+func (pg *page) roundsOf(all bool, rounds ...*handover.RoundView) []roundData {
+	var out []roundData
+	for _, r := range rounds {
+		d := roundData{RoundView: r, Shown: slices.Clone(r.Parcels), Sum: pg.sumOf(r.Parcels)}
+		slices.SortStableFunc(d.Shown, func(a, b *handover.View) int { return cmp.Compare(len(b.Exceptions()), len(a.Exceptions())) })
+		if !all {
+			quiet := slices.IndexFunc(d.Shown, func(h *handover.View) bool { return len(h.Exceptions()) == 0 })
+			if quiet < 0 {
+				quiet = len(d.Shown)
+			}
+			d.Shown, d.More = d.Shown[:min(quiet, shownOfRound)], true
+		}
+		out = append(out, d)
+	}
 	return out
+}
+
+// sumOf says how many parcels are in which state.
+func (pg *page) sumOf(all []*handover.View) string {
+	n := map[handover.State]int{}
+	for _, h := range all {
+		n[h.State]++
+	}
+	var parts []string
+	for s := handover.Created; s <= handover.Canceled; s++ {
+		if n[s] > 0 {
+			parts = append(parts, pg.T("depot.state."+s.String())+": "+strconv.Itoa(n[s]))
+		}
+	}
+	return strings.Join(parts, " \u00b7 ")
 }
 
 // AtDoor is a hand-over's window by the clock at the door; the date is left out where it is the page's own.
