@@ -148,7 +148,7 @@ func (h *Handovers) Act(ctx context.Context, svc *service.Service, who Who, a Ac
 	}
 	j.out.View = v
 	if j.alarm {
-		h.Log.Warn("a courier uses weaker proofs unusually often", "service", svc.Slug, "courier", FormatCourier(who.Courier))
+		h.warnOfWeaker(svc, who.Courier)
 	}
 	return &j.out, nil
 }
@@ -375,12 +375,23 @@ func (j *judgment) weak(d *decision) (Result, error) {
 	if err := j.hand(d, means, 0); err != nil {
 		return 0, err
 	}
-	j.c.Weak = append(lately(j.c.Weak, d.at), d.at)
-	if len(j.c.Weak) >= d.svc.Policy.CourierWeak && j.c.AlarmAt <= d.at-day {
-		j.c.AlarmAt, j.alarm = d.at, true
-		d.tx.Event(courierEvent(j.ckey, EventWeakAlarm, d.at))
-	}
+	j.alarm = d.weaker(j.ckey, j.c)
 	return Handed, d.tell(message.DeliveryReleased)
+}
+
+// weaker notes a weaker proof of a courier's, by themselves or by the depot. True: they are unusually many, and that wasn't told within a day.
+func (d *decision) weaker(key ledger.Key, c *Courier) bool {
+	c.Weak = append(lately(c.Weak, d.at), d.at)
+	if len(c.Weak) < d.svc.Policy.CourierWeak || c.AlarmAt > d.at-day {
+		return false
+	}
+	c.AlarmAt = d.at
+	d.tx.Event(courierEvent(key, EventWeakAlarm, d.at))
+	return true
+}
+
+func (h *Handovers) warnOfWeaker(svc *service.Service, courier ledger.ID) {
+	h.Log.Warn("a courier's parcels are handed over by weaker proofs unusually often", "service", svc.Slug, "courier", FormatCourier(courier))
 }
 
 // hand moves the parcel into the recipient's hands.

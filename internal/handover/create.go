@@ -254,7 +254,7 @@ type Change struct {
 // Change changes a hand-over that isn't over. Another recipient's contact gets the code, if the parcel is under way: as a new one, and the old one
 // no longer works; devices that proved the old contact see it no more. A window can't change while the parcel is under way.
 //
-// Faults: Invalid, NotFound, Conflict, Unavailable.
+// Faults: Invalid, NotFound, Conflict (also contact_changed_often), Unavailable.
 func (h *Handovers) Change(ctx context.Context, svc *service.Service, id ledger.ID, c Change) (*View, error) {
 	var from, until, good int64
 	var zone *time.Location
@@ -301,7 +301,9 @@ func (h *Handovers) Change(ctx context.Context, svc *service.Service, id ledger.
 			b.Items = *c.Items
 		}
 		if c.Recipient != nil {
-			d.readdress(b, c.Recipient)
+			if err := d.readdress(b, c.Recipient); err != nil {
+				return err
+			}
 		}
 		d.keep()
 		d.say = EventChanged
@@ -309,8 +311,11 @@ func (h *Handovers) Change(ctx context.Context, svc *service.Service, id ledger.
 	})
 }
 
+// maxTold is how many messages a hand-over may have had when its recipient's contact changes once more: each change sends some.
+const maxTold = 60
+
 // readdress changes who gets the messages. What is queued for the old contact isn't sent any more.
-func (d *decision) readdress(b *body, to *Recipient) {
+func (d *decision) readdress(b *body, to *Recipient) error {
 	if to.Name != "" {
 		b.Name = to.Name
 	}
@@ -324,7 +329,10 @@ func (d *decision) readdress(b *body, to *Recipient) {
 	same := all[0] == b.Contacts[0]
 	b.Contacts = all
 	if same {
-		return
+		return nil
+	}
+	if n := len(d.r.Messages); n > 0 && d.r.Messages[n-1].Number >= maxTold {
+		return fault.New(fault.Conflict, "contact_changed_often", "This recipient's contact has been changed too often. Cancel this hand-over and make another.").WithField("recipient.contacts")
 	}
 	for i := range d.r.Messages {
 		if m := &d.r.Messages[i]; m.Status == Queued {
@@ -341,6 +349,7 @@ func (d *decision) readdress(b *body, to *Recipient) {
 			d.queue(message.DeliveryLink, 0)
 		}
 	}
+	return nil
 }
 
 // renew makes the next code. The one before no longer works.

@@ -74,7 +74,9 @@ func (h *Handovers) Release(ctx context.Context, svc *service.Service, id ledger
 	if !r.Courier.IsZero() {
 		more = []ledger.Key{ckey}
 	}
-	return h.changed(ctx, svc, id, more, func(d *decision) error {
+	alarm := false
+	v, err := h.changed(ctx, svc, id, more, func(d *decision) error {
+		alarm = false
 		b, err := d.body()
 		if err != nil {
 			return err
@@ -99,10 +101,15 @@ func (h *Handovers) Release(ctx context.Context, svc *service.Service, id ledger
 		if len(more) > 0 {
 			c := loadCourier(d.tx, ckey)
 			c.count(countWeak, d.at)
+			alarm = d.weaker(ckey, c)
 			saveCourier(d.tx, ckey, c, d.at)
 		}
 		return d.tell(message.DeliveryReleased)
 	})
+	if err == nil && alarm {
+		h.warnOfWeaker(svc, ckey.ID)
+	}
+	return v, err
 }
 
 // errRetry is what somebody meets whose read was overtaken.

@@ -378,10 +378,47 @@ func TestWeakerProofs(t *testing.T) {
 	if _, n := w.post.last(message.DeliveryReleased); n != 2 {
 		t.Fatal("the recipient is told that it was handed over without the code")
 	}
+	if n := w.happened("courier.weak_proof_alarm"); n != 1 {
+		t.Fatalf("%d alarms after two weaker proofs", n)
+	}
 	strict := w.arrived(func(n *handover.NewHandover) { n.Weak = []service.WeakProof{} })
 	w.want(w.act(handover.Act{Handover: strict, Do: handover.DoWeak, Means: handover.ByPhoto, Note: "x"}), handover.NotAllowed)
 	_, err := w.h.Release(t.Context(), w.svc, strict, "staff:x", "x")
 	refused(t, err, "weak_proof_not_allowed")
 	_, _, err = w.h.Create(t.Context(), w.svc, w.parcel(func(n *handover.NewHandover) { n.Weak = []service.WeakProof{"guess"} }))
 	refused(t, err, "weak_proof_not_allowed")
+
+	w.pass(25 * time.Hour)
+	for n := range 3 { // releases by the depot count, too: it is this courier's parcels that need them; and one alarm a day is enough
+		id := w.arrived(func(n *handover.NewHandover) { n.Window.From, n.Window.Until = "2026-11-27T14:00", "2026-11-27T16:00" })
+		_, err := w.h.Release(t.Context(), w.svc, id, "staff:x", "passport seen")
+		must(t, err)
+		if alarms := w.happened("courier.weak_proof_alarm"); alarms != 1+min(n, 1) {
+			t.Fatalf("%d alarms after %d releases of a day", alarms, n+1)
+		}
+	}
+}
+
+// A contact that changes again and again doesn't bring an old code back, and doesn't send without end.
+//
+// Keeps: H.1, S29
+func TestContactsChangeWithoutEnd(t *testing.T) {
+	w := newWorld(t, local(t), nil)
+	id := w.out(nil)
+	first, changed := w.code(), 0
+	for i := range 300 {
+		_, err := w.h.Change(t.Context(), w.svc, id, handover.Change{Recipient: &handover.Recipient{Contacts: []contact.Contact{w.number(i)}}})
+		if err != nil {
+			refused(t, err, "contact_changed_often")
+			break
+		}
+		changed++
+	}
+	if changed < 10 || changed > 40 {
+		t.Fatalf("the contact was changed %d times", changed)
+	}
+	w.want(w.act(handover.Act{Handover: id, Do: handover.DoArrive}), handover.Done)
+	w.want(w.typed(id, first), handover.Wrong)
+	m, _ := w.post.last(message.DeliveryNewCode)
+	w.want(w.typed(id, "D-"+m.Code.Reveal()), handover.Handed)
 }

@@ -214,3 +214,26 @@ func other(code string) string {
 	last := code[len(code)-1]
 	return code[:len(code)-1] + string('0'+(last-'0'+1)%10)
 }
+
+// happened is how many events of a name the application has been told.
+func (w *world) happened(name string) (n int) {
+	w.Helper()
+	_, err := w.store.NumberEvents(w.Context())
+	must(w, err)
+	all, err := w.store.Events(w.Context(), w.svc.ID, 0, 1000)
+	must(w, err)
+	for _, e := range all {
+		if d, ok := handover.ReadEvent(e); ok && d.Name == name {
+			n++
+		}
+	}
+	return n
+}
+
+// number is a phone number of many.
+func (w *world) number(i int) contact.Contact {
+	w.Helper()
+	c, err := contact.Parse(fmt.Sprintf("+4915112%06d", i), "")
+	must(w, err)
+	return c
+}
