@@ -303,3 +303,59 @@ func TestWhenACodeIsShown(t *testing.T) {
 	_, err = w.h.ShowCode(t.Context(), w.svc, id)
 	refused(t, err, "code_not_yet")
 }
+
+// The bad days at a door: a code asked for before the arrival, of another parcel, of yesterday, of another depot's courier, and a courier at a parcel that
+// isn't theirs. Each has an answer of its own, and only what was a guess costs a try.
+//
+// Keeps: H.3, S29, S30
+func TestCodesThatBelongElsewhere(t *testing.T) {
+	w := newWorld(t, local(t), nil)
+	sent := func() (ledger.ID, string) {
+		id := w.create(nil)
+		_, err := w.h.Dispatch(t.Context(), w.svc, id, kim)
+		must(t, err)
+		return id, w.code()
+	}
+	mine, right := sent()
+	_, sibling := sent()
+	far := w.create(func(n *handover.NewHandover) { n.Depot = "Paris 11" })
+	_, err := w.h.Dispatch(t.Context(), w.svc, far, "Lou")
+	must(t, err)
+	fars := w.code()
+	for _, code := range []string{sibling, fars} { // two of 100,000 are alike now and then, and then this proves nothing
+		if code == right {
+			t.Skip("the dice have thrown the same code twice")
+		}
+	}
+
+	early := w.typed(mine, right)
+	w.want(early, handover.NotArrived)
+	if early.TriesLeft != handover.MaxWrong {
+		t.Fatal("asking too early costs a try")
+	}
+	w.want(w.act(handover.Act{Handover: mine, Do: handover.DoArrive}), handover.Done)
+	for i, code := range []string{sibling, fars} {
+		if a := w.typed(mine, code); a.Result != handover.Wrong || a.TriesLeft != handover.MaxWrong-1-i {
+			t.Fatalf("a code of another parcel: %+v", a)
+		}
+	}
+	w.want(w.typed(far, fars), handover.NotYours) // Kim, with the right code of Lou's parcel
+	w.want(w.act(handover.Act{Handover: far, Do: handover.DoArrive}), handover.NotYours)
+	if v := w.state(far, handover.Out); v.TriesLeft != handover.MaxWrong {
+		t.Fatal("another courier's try counts")
+	}
+
+	w.want(w.act(handover.Act{Handover: mine, Do: handover.DoGiveUp, Reason: handover.NobodyHome}), handover.Done)
+	_, err = w.h.AnotherDay(t.Context(), w.svc, mine, "2026-11-27")
+	must(t, err)
+	w.pass(24 * time.Hour)
+	_, err = w.h.Dispatch(t.Context(), w.svc, mine, kim)
+	must(t, err)
+	w.want(w.act(handover.Act{Handover: mine, Do: handover.DoArrive}), handover.Done)
+	if w.code() == right {
+		t.Skip("the dice have thrown yesterday's code again")
+	}
+	w.want(w.typed(mine, right), handover.Wrong)
+	w.want(w.act(handover.Act{Handover: mine, Attempt: 1, Do: handover.DoCode, Typed: right}), handover.OldAttempt)
+	w.want(w.typed(mine, w.code()), handover.Handed)
+}
