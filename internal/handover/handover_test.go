@@ -4,6 +4,7 @@ package handover_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -234,8 +235,22 @@ func TestANeighbourTakesItIn(t *testing.T) {
 		must(t, err)
 		_, err = w.h.PassBy(t.Context(), w.svc, gone.Token)
 		refused(t, err, "pass_over")
+		list := func() (all string) {
+			passes, err := w.h.Passes(t.Context(), w.svc, id)
+			must(t, err)
+			for _, p := range passes {
+				all += fmt.Sprintf("%d %s gone=%v used=%v link=%v; ", p.Number, p.Name, p.Gone, p.Used, p.Token != "")
+			}
+			return all
+		}
+		if got, want := list(), "1 Ann Lee gone=false used=false link=true; 2 Bob gone=true used=false link=false; "; got != want {
+			t.Fatalf("%s, want %s", got, want)
+		}
 		w.want(w.typed(id, bob), handover.Wrong)
 		w.want(w.typed(id, of(p.Token)), handover.Handed)
+		if got, want := list(), "1 Ann Lee gone=true used=true link=false; 2 Bob gone=true used=false link=false; "; got != want {
+			t.Fatalf("%s, want %s", got, want)
+		}
 		v := w.state(id, handover.HandedOver)
 		if v.Means != handover.ByPass {
 			t.Fatalf("%+v", v)
@@ -421,4 +436,51 @@ func TestContactsChangeWithoutEnd(t *testing.T) {
 	w.want(w.typed(id, first), handover.Wrong)
 	m, _ := w.post.last(message.DeliveryNewCode)
 	w.want(w.typed(id, "D-"+m.Code.Reveal()), handover.Handed)
+}
+
+// The same order again, made of the same, is the same hand-over; made of something else it is refused, and of an order there are only so many.
+//
+// Keeps: H.1
+func TestTheSameOrderAgain(t *testing.T) {
+	w := newWorld(t, local(t), nil)
+	n := w.parcel(nil)
+	first, again, err := w.h.Create(t.Context(), w.svc, n)
+	must(t, err)
+	if again {
+		t.Fatal("the first is there already")
+	}
+	v, again, err := w.h.Create(t.Context(), w.svc, n)
+	if err != nil || !again || v.ID != first.ID {
+		t.Fatalf("%v %v %v", v, again, err)
+	}
+	if _, sent := w.post.last(message.DeliveryLink); sent != 1 {
+		t.Fatalf("the link went out %d times", sent)
+	}
+	for name, change := range map[string]func(*handover.NewHandover){
+		"items":     func(n *handover.NewHandover) { n.Items = "a box of records" },
+		"window":    func(n *handover.NewHandover) { n.Window.Until = "2026-11-26T17:00" },
+		"recipient": func(n *handover.NewHandover) { n.Recipient.Contacts = []contact.Contact{w.number(1)} },
+		"attempts":  func(n *handover.NewHandover) { n.Attempts = 1 },
+	} {
+		other := n
+		change(&other)
+		if _, _, err := w.h.Create(t.Context(), w.svc, other); err == nil {
+			t.Errorf("with other %s it is taken for the same", name)
+		} else {
+			refused(t, err, "order_taken")
+		}
+	}
+	for n.Parcel = 2; n.Parcel <= handover.MaxParcels; n.Parcel++ {
+		_, again, err = w.h.Create(t.Context(), w.svc, n)
+		must(t, err)
+		if again {
+			t.Fatal("another parcel of the order is taken for the same")
+		}
+	}
+	all, err := w.h.Find(t.Context(), w.svc, n.Order)
+	if err != nil || len(all) != handover.MaxParcels {
+		t.Fatalf("%d found, %v", len(all), err)
+	}
+	_, _, err = w.h.Create(t.Context(), w.svc, n)
+	refused(t, err, "invalid_parcel")
 }
