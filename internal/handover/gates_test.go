@@ -3,7 +3,10 @@
 package handover_test
 
 import (
+	"fmt"
 	"math"
+	"reflect"
+	"sync"
 	"testing"
 	"time"
 
@@ -274,5 +277,110 @@ func TestARoundAtTheDepot(t *testing.T) {
 	must(t, err)
 	if r := day(); r.Current || r.Device != "" {
 		t.Fatalf("an earlier round has the phone of a later one: %+v", r)
+	}
+}
+
+// In the minute of the morning in which all couriers are sent out, no parcel stays behind because the server has much to do.
+//
+// Keeps: H.1, H.5
+func TestAllRoundsOfAMorningAtOnce(t *testing.T) {
+	w := newWorld(t, local(t), nil)
+	const rounds, each = 100, 80 // more at once than can wait in the ledger's queue
+	var all, made sync.WaitGroup
+	made.Add(rounds)
+	for r := range rounds {
+		all.Go(func() {
+			ids := make([]ledger.ID, each)
+			for i := range ids {
+				ids[i] = w.create(nil)
+			}
+			made.Done()
+			made.Wait()
+			_, _, left, err := w.h.OpenRound(w.Context(), w.svc, handover.NewRound{Depot: "Lyon 3", Courier: fmt.Sprint("courier ", r), Zone: "Europe/Berlin", Parcels: ids})
+			if err != nil || len(left) > 0 {
+				t.Errorf("round %d: %v, left behind: %d", r, err, len(left))
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A copy of a row can be changed without the row: what a decision that failed has written must be nowhere.
+//
+// Keeps: A.2
+func TestCopiesAreTheirOwn(t *testing.T) {
+	for _, row := range []ledger.Value{&handover.Record{}, &handover.Courier{}} {
+		from := reflect.ValueOf(row).Elem()
+		for i := range from.NumField() {
+			if f := from.Field(i); f.Kind() == reflect.Slice {
+				f.Set(reflect.MakeSlice(f.Type(), 2, 8))
+			}
+		}
+		to := reflect.ValueOf(row.Copy()).Elem()
+		for i := range from.NumField() {
+			f, name := from.Field(i), from.Type().Field(i).Name
+			if f.Kind() != reflect.Slice || f.Type().Elem().Kind() == reflect.Uint8 { // sealed values and hashes are replaced and never written to
+				continue
+			}
+			if f.Pointer() == to.Field(i).Pointer() {
+				t.Errorf("%T.%s is shared with its copy", row, name)
+			}
+		}
+	}
+}
+
+// Everything that happens to a hand-over is told to the application, once.
+//
+// Keeps: H.5
+func TestEverythingIsTold(t *testing.T) {
+	w := newWorld(t, local(t), func(p *service.Policy) { p.CourierWeak = 1 })
+	a, b, c, e := w.create(nil), w.create(nil), w.create(nil), w.create(nil)
+	d, _ := w.shift(a, b, c, e)
+	do := func(err error) { t.Helper(); must(t, err) }
+	ok := func(_ *handover.View, err error) { t.Helper(); must(t, err) }
+	act := func(id ledger.ID, what handover.Do, change func(*handover.Act)) {
+		t.Helper()
+		a := handover.Act{Handover: id, Do: what}
+		if change != nil {
+			change(&a)
+		}
+		w.by(d, a)
+	}
+	hint := "the green door"
+	ok(w.h.Change(t.Context(), w.svc, a, handover.Change{Hint: &hint}))
+	p, err := w.h.Share(t.Context(), w.svc, a, "Ann")
+	do(err)
+	ok(w.h.Withdraw(t.Context(), w.svc, a, p.Number))
+	ok(w.h.AskedByPhone(t.Context(), w.svc, a, "", ""))
+	act(a, handover.DoArrive, nil)
+	act(a, handover.DoCode, func(a *handover.Act) { a.Typed = "482135" })
+	ok(w.h.NobodyHere(t.Context(), w.svc, a))
+	ok(w.h.HereAfterAll(t.Context(), w.svc, a))
+	act(a, handover.DoArrive, nil)
+	m, _ := w.post.last(message.DeliveryNewCode)
+	for range handover.MaxWrong {
+		act(a, handover.DoCode, func(a *handover.Act) { a.Typed, a.Offline = other("D-"+m.Code.Reveal()), true })
+	}
+	ok(w.h.SettleConflicts(t.Context(), w.svc, a))
+	ok(w.h.Release(t.Context(), w.svc, a, "staff:x", "passport seen"))
+	act(b, handover.DoGiveUp, func(a *handover.Act) { a.Reason = handover.NobodyHome })
+	ok(w.h.Cancel(t.Context(), w.svc, b))
+	act(c, handover.DoRefuse, nil)
+	ok(w.h.Return(t.Context(), w.svc, c))
+	do(w.h.Revoke(t.Context(), w.svc, d.Courier))
+	w.pass(40 * 24 * time.Hour)
+	for range 2 { // the end of the day, then the end of all waiting
+		_, err = w.h.Wake(t.Context(), 100)
+		do(err)
+	}
+	for name, want := range map[string]int{
+		"handover.created": 4, "handover.out_for_delivery": 4, "handover.arrived": 2, "handover.handed_over": 1, "handover.attempted": 2, "handover.refused": 1, "handover.returned": 1,
+		"handover.expired": 1, "handover.canceled": 1, "handover.wrong_code": 6, "handover.blocked": 1, "handover.stopped": 1, "handover.resumed": 1, "handover.changed": 1, "handover.new_code": 1,
+		"handover.sign_in_code_typed": 1, "handover.asked_by_phone": 1, "handover.pass_given": 1, "handover.pass_withdrawn": 1, "handover.conflict": 6, "handover.conflict_settled": 1,
+		"courier.weak_proof_alarm": 1, "courier.device_bound": 1, "courier.device_revoked": 1,
+	} {
+		if n := w.happened(name); n != want {
+			t.Errorf("%s was told %d times, want %d", name, n, want)
+		}
 	}
 }

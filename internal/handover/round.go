@@ -5,6 +5,7 @@ package handover
 import (
 	"context"
 	"fmt"
+	mathrand "math/rand/v2"
 	"slices"
 	"time"
 
@@ -67,6 +68,8 @@ const (
 	maxRounds    = 1000 // of a depot's day
 	maxShift     = 24
 	defaultShift = 12
+	// roundPatience bounds one wait for a server that has too much to do; all of them together are twice as long.
+	roundPatience = 3 * time.Second
 )
 
 // OpenRound opens a round, binds it to its courier (an earlier phone of theirs is signed out) and sends its parcels out: their codes go to
@@ -156,7 +159,7 @@ func (h *Handovers) out(ctx context.Context, svc *service.Service, courier ledge
 	group.SetLimit(wakeTogether)
 	for i, id := range all {
 		group.Go(func() error {
-			_, errs[i] = h.dispatch(ctx, svc, id, courier)
+			errs[i] = h.dispatchPatiently(ctx, svc, id, courier)
 			return nil
 		})
 	}
@@ -169,6 +172,22 @@ func (h *Handovers) out(ctx context.Context, svc *service.Service, courier ledge
 		sent = append(sent, id)
 	}
 	return sent, not
+}
+
+// dispatchPatiently sends a parcel out also in the minute of the morning in which all depots open their rounds: where a person asks
+// again for one request, a round would have to for each of its parcels.
+func (h *Handovers) dispatchPatiently(ctx context.Context, svc *service.Service, id, courier ledger.ID) error {
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		_, err := h.dispatch(ctx, svc, id, courier)
+		if err == nil || fault.As(err).Code != ledger.Overloaded || wait > roundPatience {
+			return err
+		}
+		select {
+		case <-time.After(wait/2 + mathrand.N(wait)):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // AddToRound sends more parcels out with a round.

@@ -190,10 +190,13 @@ func (b *Batcher) Do(ctx context.Context, op Op) error {
 // OutcomeUnknown is the code of the fault after which a change may or may not have happened.
 const OutcomeUnknown = "outcome_unknown"
 
+// Overloaded is the code of the fault of an operation that found no place in the queue: nothing has happened.
+const Overloaded = "overloaded"
+
 // Faults of Do.
 var (
 	errStopping   = fault.New(fault.Unavailable, "stopping", "This server is stopping. Ask again.").WithRetry(time.Second)
-	errOverloaded = fault.New(fault.Unavailable, "overloaded", "There is too much to do right now. Ask again in a moment.").WithRetry(time.Second)
+	errOverloaded = fault.New(fault.Unavailable, Overloaded, "There is too much to do right now. Ask again in a moment.").WithRetry(time.Second)
 )
 
 // run is the one goroutine that runs batches. A second one would halve them, and on both databases a batch costs much the same
