@@ -178,6 +178,9 @@ func (c *Client) Events(ctx context.Context, after int64, wait time.Duration) ([
 // maxReply bounds what is read of a reply, in bytes.
 const maxReply = 4 << 20
 
+// jsonType is the type of what nearly every request carries.
+const jsonType = "application/json"
+
 func call[Out any](ctx context.Context, c *Client, method, path string, in any, key string) (*Out, error) {
 	var body []byte
 	if in != nil {
@@ -186,6 +189,11 @@ func call[Out any](ctx context.Context, c *Client, method, path string, in any, 
 			return nil, err
 		}
 	}
+	return send[Out](ctx, c, method, path, jsonType, body, key)
+}
+
+// send makes a request, again when that is right.
+func send[Out any](ctx context.Context, c *Client, method, path, kind string, body []byte, key string) (*Out, error) {
 	if key == "" && method == http.MethodPost {
 		var b [16]byte
 		if _, err := rand.Read(b[:]); err != nil {
@@ -198,7 +206,7 @@ func call[Out any](ctx context.Context, c *Client, method, path string, in any, 
 		tries = 3
 	}
 	for try := 1; ; try++ {
-		out, pause, err := once[Out](ctx, c, method, path, body, key)
+		out, pause, err := once[Out](ctx, c, method, path, kind, body, key)
 		if err == nil || pause == 0 || try >= tries {
 			return out, err
 		}
@@ -213,14 +221,14 @@ func call[Out any](ctx context.Context, c *Client, method, path string, in any, 
 }
 
 // once makes a request; a pause means that asking again is right.
-func once[Out any](ctx context.Context, c *Client, method, path string, body []byte, key string) (*Out, time.Duration, error) {
+func once[Out any](ctx context.Context, c *Client, method, path, kind string, body []byte, key string) (*Out, time.Duration, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, 0, err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.key)
 	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", kind)
 	}
 	if key != "" {
 		req.Header.Set("Idempotency-Key", key)

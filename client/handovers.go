@@ -433,3 +433,64 @@ func (c *Client) RevokeCourier(ctx context.Context, courier string) error {
 	_, err := call[nothing](ctx, c, http.MethodPost, "/v1/couriers/"+url.PathEscape(courier)+"/revoke", nil, "")
 	return err
 }
+
+// DepotDay is what a depot sees of one day.
+type DepotDay struct {
+	Depot   string       `json:"depot"`
+	Date    string       `json:"date"`
+	Rounds  []DepotRound `json:"rounds"` // the latest first
+	Figures Figures      `json:"figures"`
+}
+
+// DepotRound is a round as the depot sees it.
+type DepotRound struct {
+	Round
+	Device  string    `json:"device"` // the courier's phone, in words; empty: none is bound
+	BoundAt time.Time `json:"device_bound_at"`
+	Current bool      `json:"current"`          // this courier's latest
+	Alarm   bool      `json:"weak_proof_alarm"` // this courier's parcels are handed over by weaker proofs unusually often
+	Figures Figures   `json:"figures"`          // of this courier on this day
+}
+
+// Figures count what was done on one day.
+type Figures struct {
+	Code      int `json:"code"`
+	Ticket    int `json:"qr"`
+	Pass      int `json:"neighbour"`
+	Weak      int `json:"weaker"`
+	Offline   int `json:"offline"`
+	Attempted int `json:"attempted"`
+	Refused   int `json:"refused"`
+	Arrived   int `json:"arrived"`
+	Unseen    int `json:"arrived_without_position"`
+	Stopped   int `json:"nobody_here"`
+	Missing   int `json:"code_missing"`
+	Wrong     int `json:"wrong_codes"`
+	Conflicts int `json:"conflicts"`
+}
+
+// DepotDay is a depot's day ("2026-11-26"; empty: today in the time zone).
+func (c *Client) DepotDay(ctx context.Context, depot, date, zone string) (*DepotDay, error) {
+	q := url.Values{"depot": {depot}, "time_zone": {zone}}
+	if date != "" {
+		q.Set("date", date)
+	}
+	return call[DepotDay](ctx, c, http.MethodGet, "/v1/depots?"+q.Encode(), nil, "")
+}
+
+// ProofKeys are the public keys that a service's proofs are checked with, those of before included, as a JWK set (RFC 7517). Keep a copy with the proofs.
+func (c *Client) ProofKeys(ctx context.Context, service string) (json.RawMessage, error) {
+	return rawOf(call[json.RawMessage](ctx, c, http.MethodGet, "/v1/services/"+url.PathEscape(service)+"/proof-keys", nil, ""))
+}
+
+// RotateProofKey has proofs and QR codes signed with a new key from now on, and returns all keys. What older keys signed stays valid.
+func (c *Client) RotateProofKey(ctx context.Context) (json.RawMessage, error) {
+	return rawOf(call[json.RawMessage](ctx, c.once(), http.MethodPost, "/v1/proof-keys", nil, ""))
+}
+
+func rawOf(out *json.RawMessage, err error) (json.RawMessage, error) {
+	if err != nil {
+		return nil, err
+	}
+	return *out, nil
+}

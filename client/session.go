@@ -168,11 +168,7 @@ func (s *Session) SetLocale(ctx context.Context, locale string) error {
 
 // Export is everything that is kept of the person, as JSON.
 func (s *Session) Export(ctx context.Context) (json.RawMessage, error) {
-	out, err := call[json.RawMessage](ctx, s.c, http.MethodGet, "/v1/session/export", nil, "")
-	if err != nil {
-		return nil, err
-	}
-	return *out, nil
+	return rawOf(call[json.RawMessage](ctx, s.c, http.MethodGet, "/v1/session/export", nil, ""))
 }
 
 // Close closes the account. It can be undone for 72 hours.
