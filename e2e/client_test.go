@@ -16,7 +16,7 @@ import (
 
 // An application that shows pages of its own: a person finds a code that they didn't ask for, goes through the review, and settles it with support.
 //
-// Keeps: C.2, D.1, D.2
+// Keeps: D.1, D.2, G.1
 func TestAnApplicationsReviewAndCase(t *testing.T) {
 	t.Parallel()
 	d, ctx := newDesk(t), t.Context()
