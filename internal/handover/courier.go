@@ -52,6 +52,7 @@ type Courier struct {
 	Weak       []int64   `cbor:"12,keyasint,omitempty"` // when weaker proofs were used, within a day
 	AlarmAt    int64     `cbor:"13,keyasint,omitempty"` // when that was last found to be unusually often
 	Days       []figures `cbor:"14,keyasint,omitempty"` // the latest last
+	Claim      []byte    `cbor:"16,keyasint,omitempty"` // SHA-256 of the link's token and what the bound phone made up: only it can ask again
 	Before     [8]byte   `cbor:"15,keyasint,omitzero"`  // the binding of the phone before, if it wasn't revoked: what it did without signal still counts
 }
 
@@ -117,7 +118,7 @@ func (c *Courier) unbind() {
 	if !c.Device.IsZero() {
 		copy(c.Before[:], c.Device[:])
 	}
-	c.Device, c.Session = ledger.ID{}, nil
+	c.Device, c.Session, c.Claim = ledger.ID{}, nil, nil
 }
 
 // count adds to today's figures.
@@ -172,6 +173,8 @@ const (
 	devicePrefix  = "crd_"
 	tokenSecret   = 16 // bytes
 	enrolLife     = 12 * hour
+	claimLife     = 10 * minute // that a phone whose answer was lost can use its link again
+	minNonce      = 16          // characters
 	maxDeviceWord = 60
 )
 
@@ -200,13 +203,19 @@ func readToken(prefix, text string, wrong error) (courier ledger.ID, hash []byte
 }
 
 // Enrol binds the phone that shows a depot's link to the courier, for one shift. The link works once. What is returned is the phone's secret, which is shown to
-// it alone.
+// it alone. The nonce is what the phone has made up (16 characters at least; empty: none): for ten minutes the same phone can ask again, for at a depot's gate
+// signal comes and goes, and gets a new secret for the one that was lost.
 //
 // Faults: Unauthorized (enrol_token_invalid), Unavailable.
-func (h *Handovers) Enrol(ctx context.Context, svc *service.Service, token, words string) (secret.Text, *Device, error) {
+func (h *Handovers) Enrol(ctx context.Context, svc *service.Service, token, nonce, words string) (secret.Text, *Device, error) {
 	id, hash, err := readToken(enrolPrefix, token, errEnrol)
 	if err != nil {
 		return secret.Text{}, nil, err
+	}
+	var claim []byte
+	if len(nonce) >= minNonce {
+		sum := sha256.Sum256(append(slices.Clone(hash), nonce...)) // the hash has one length
+		claim = sum[:]
 	}
 	session, kept, err := newToken(devicePrefix, id)
 	if err != nil {
@@ -221,16 +230,25 @@ func (h *Handovers) Enrol(ctx context.Context, svc *service.Service, token, word
 	err = h.Ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
 		c, ok := tx.Get(key).(*Courier)
 		at := max(tx.Now().UnixMilli(), 0)
+		b := new(courierBody)
+		if ok && c.claimed(claim, at) {
+			if err := unseal(svc, key, columnBody, c.Body, b); err != nil {
+				return err
+			}
+			c.Session = kept
+			saveCourier(tx, key, c, at)
+			out = deviceOf(key, c, b)
+			return nil
+		}
 		if !ok || len(c.Enrol) == 0 || subtle.ConstantTimeCompare(c.Enrol, hash) != 1 || at >= min(c.EnrolUntil, c.Until) {
 			return errEnrol
 		}
-		b := new(courierBody)
 		if err := unseal(svc, key, columnBody, c.Body, b); err != nil {
 			return err
 		}
 		b.Device = clip(words, maxDeviceWord)
 		c.unbind()
-		c.Enrol, c.EnrolUntil, c.Device, c.Session, c.BoundAt = nil, 0, device, kept, at
+		c.Enrol, c.EnrolUntil, c.Device, c.Session, c.Claim, c.BoundAt = nil, 0, device, kept, claim, at
 		c.Body = seal(svc, key, columnBody, b)
 		saveCourier(tx, key, c, at)
 		tx.Event(courierEvent(key, EventDevice, at))
@@ -238,6 +256,11 @@ func (h *Handovers) Enrol(ctx context.Context, svc *service.Service, token, word
 		return nil
 	}})
 	return session, out, err
+}
+
+// claimed tells whether the phone that is bound asks again, because it never got its secret.
+func (c *Courier) claimed(claim []byte, at int64) bool {
+	return len(claim) > 0 && !c.Device.IsZero() && subtle.ConstantTimeCompare(c.Claim, claim) == 1 && at < min(c.BoundAt+claimLife, c.Until)
 }
 
 func deviceOf(key ledger.Key, c *Courier, b *courierBody) *Device {
@@ -319,7 +342,7 @@ func (h *Handovers) Revoke(ctx context.Context, svc *service.Service, courier le
 			return errNoCourier
 		}
 		at := tx.Now().UnixMilli()
-		c.Device, c.Session, c.Enrol, c.EnrolUntil, c.Before = ledger.ID{}, nil, nil, 0, [8]byte{}
+		c.Device, c.Session, c.Claim, c.Enrol, c.EnrolUntil, c.Before = ledger.ID{}, nil, nil, nil, 0, [8]byte{}
 		saveCourier(tx, key, c, at)
 		tx.Event(courierEvent(key, EventRevoked, at))
 		return nil

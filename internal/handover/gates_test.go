@@ -26,7 +26,7 @@ func TestSecretsOfPhones(t *testing.T) {
 		t.Helper()
 		_, token, _, err := w.h.OpenRound(t.Context(), w.svc, handover.NewRound{Depot: "Lyon 3", Courier: courier, Zone: "Europe/Berlin"})
 		must(t, err)
-		session, _, err := w.h.Enrol(t.Context(), w.svc, token.Reveal(), "")
+		session, _, err := w.h.Enrol(t.Context(), w.svc, token.Reveal(), "", "")
 		must(t, err)
 		return session.Reveal()
 	}
@@ -248,7 +248,7 @@ func TestARoundAtTheDepot(t *testing.T) {
 	if r := day(); r.Device != "" || !r.BoundAt.IsZero() || !r.Current || r.Alarm || len(r.Parcels) != 3 || r.Name != kim {
 		t.Fatalf("%+v", r)
 	}
-	session, _, err := w.h.Enrol(t.Context(), w.svc, token.Reveal(), "Firefox on Android")
+	session, _, err := w.h.Enrol(t.Context(), w.svc, token.Reveal(), "", "Firefox on Android")
 	must(t, err)
 	d, err := w.h.DeviceBy(t.Context(), w.svc, session.Reveal())
 	must(t, err)
@@ -383,4 +383,60 @@ func TestEverythingIsTold(t *testing.T) {
 			t.Errorf("%s was told %d times, want %d", name, n, want)
 		}
 	}
+}
+
+// A link whose answer was lost works again for the phone that used it, for some minutes, and for nobody else.
+//
+// Keeps: H.3, A.2
+func TestALinkWhoseAnswerWasLost(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		w := newWorld(t, url, nil)
+		_, token, _, err := w.h.OpenRound(t.Context(), w.svc, handover.NewRound{Depot: "Lyon 3", Courier: kim, Zone: "Europe/Berlin"})
+		must(t, err)
+		const mine, others = "0123456789abcdef", "0123456789abcdeg"
+		enrol := func(nonce string) (string, *handover.Device, error) {
+			s, d, err := w.h.Enrol(t.Context(), w.svc, token.Reveal(), nonce, "")
+			return s.Reveal(), d, err
+		}
+		lost, first, err := enrol(mine)
+		must(t, err)
+		got, again, err := enrol(mine)
+		must(t, err)
+		if again.Binding != first.Binding || got == lost {
+			t.Fatal("the phone that asks again is another phone, or shares a secret")
+		}
+		_, err = w.h.DeviceBy(t.Context(), w.svc, lost)
+		refused(t, err, "shift_over")
+		_, err = w.h.DeviceBy(t.Context(), w.svc, got)
+		must(t, err)
+		for _, nonce := range []string{others, "", mine[:8], mine + " "} {
+			_, _, err = enrol(nonce)
+			refused(t, err, "enrol_token_invalid")
+		}
+		if n := w.happened("courier.device_bound"); n != 1 {
+			t.Fatalf("bound %d times", n)
+		}
+		w.pass(11 * time.Minute)
+		_, _, err = enrol(mine)
+		refused(t, err, "enrol_token_invalid")
+
+		// A phone that was signed out, or came before another, has nothing to ask for again.
+		for _, end := range []func(courier ledger.ID){
+			func(courier ledger.ID) { must(t, w.h.Revoke(t.Context(), w.svc, courier)) },
+			func(courier ledger.ID) {
+				other, err := w.h.Invite(t.Context(), w.svc, courier)
+				must(t, err)
+				_, _, err = w.h.Enrol(t.Context(), w.svc, other.Reveal(), others, "")
+				must(t, err)
+			},
+		} {
+			token, err = w.h.Invite(t.Context(), w.svc, first.Courier)
+			must(t, err)
+			_, _, err = enrol(mine)
+			must(t, err)
+			end(first.Courier)
+			_, _, err = enrol(mine)
+			refused(t, err, "enrol_token_invalid")
+		}
+	})
 }

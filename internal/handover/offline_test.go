@@ -25,7 +25,7 @@ func (w *world) shift(parcels ...ledger.ID) (*handover.Device, *handover.Round) 
 
 func (w *world) bind(token string) *handover.Device {
 	w.Helper()
-	session, _, err := w.h.Enrol(w.Context(), w.svc, token, "Chrome on Android")
+	session, _, err := w.h.Enrol(w.Context(), w.svc, token, "", "Chrome on Android")
 	must(w, err)
 	d, err := w.h.DeviceBy(w.Context(), w.svc, session.Reveal())
 	must(w, err)
@@ -179,15 +179,15 @@ func TestPhonesOfCouriers(t *testing.T) {
 		id := w.create(nil)
 		r, token, _, err := w.h.OpenRound(t.Context(), w.svc, handover.NewRound{Depot: "Lyon 3", Courier: kim, Zone: "Europe/Berlin", Hours: 8, Parcels: []ledger.ID{id}})
 		must(t, err)
-		session, d, err := w.h.Enrol(t.Context(), w.svc, token.Reveal(), "")
+		session, d, err := w.h.Enrol(t.Context(), w.svc, token.Reveal(), "", "")
 		must(t, err)
 		if d.Name != kim || d.Round != r.ID {
 			t.Fatalf("%+v", d)
 		}
-		_, _, err = w.h.Enrol(t.Context(), w.svc, token.Reveal(), "")
+		_, _, err = w.h.Enrol(t.Context(), w.svc, token.Reveal(), "", "")
 		refused(t, err, "enrol_token_invalid")
 		for _, bad := range []string{"", "crt_", token.Reveal()[:len(token.Reveal())-4] + "aaaa", session.Reveal()} {
-			_, _, err = w.h.Enrol(t.Context(), w.svc, bad, "")
+			_, _, err = w.h.Enrol(t.Context(), w.svc, bad, "", "")
 			refused(t, err, "enrol_token_invalid")
 		}
 		// Another link takes the round to another phone; the first is out.
@@ -195,7 +195,7 @@ func TestPhonesOfCouriers(t *testing.T) {
 		must(t, err)
 		_, err = w.h.DeviceBy(t.Context(), w.svc, session.Reveal())
 		must(t, err)
-		second, d2, err := w.h.Enrol(t.Context(), w.svc, again.Reveal(), "")
+		second, d2, err := w.h.Enrol(t.Context(), w.svc, again.Reveal(), "", "")
 		must(t, err)
 		_, err = w.h.DeviceBy(t.Context(), w.svc, session.Reveal())
 		refused(t, err, "shift_over")
@@ -213,7 +213,7 @@ func TestPhonesOfCouriers(t *testing.T) {
 
 		third, err := w.h.Invite(t.Context(), w.svc, d.Courier)
 		must(t, err)
-		session, _, err = w.h.Enrol(t.Context(), w.svc, third.Reveal(), "")
+		session, _, err = w.h.Enrol(t.Context(), w.svc, third.Reveal(), "", "")
 		must(t, err)
 		w.pass(9 * time.Hour)
 		over, err := w.h.DeviceBy(t.Context(), w.svc, session.Reveal())

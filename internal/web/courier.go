@@ -233,11 +233,12 @@ func (p *Pages) courierEnrol(v *visit) error {
 	}
 	var in struct {
 		Token string `json:"token"`
+		Nonce string `json:"nonce"` // of the page's own making: with it the same browser can ask again when the answer is lost
 	}
 	if _, err := httpx.ReadJSON(v.Exchange, &in); err != nil {
 		return err
 	}
-	shift, err := p.couriers.Enrol(v.Request.Context(), v.svc, in.Token, v.visitor)
+	shift, err := p.couriers.Enrol(v.Request.Context(), v.svc, in.Token, in.Nonce, v.visitor)
 	if err != nil {
 		return err
 	}

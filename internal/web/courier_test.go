@@ -44,6 +44,7 @@ type depot struct {
 	answers map[string]resultJSON
 	judged  []entryJSON // in the order in which they came first
 	device  string
+	nonce   string // of the phone that has used the link
 	over    bool
 	down    bool // it is asked and can't
 	told    int  // entries that came, also again
@@ -97,13 +98,16 @@ func (d *depot) shift() *roundJSON {
 	return &r
 }
 
-func (d *depot) Enrol(_ context.Context, _ *service.Service, token string, _ *account.Visitor) (*shift, error) {
+func (d *depot) Enrol(_ context.Context, _ *service.Service, token, nonce string, _ *account.Visitor) (*shift, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if token != depotToken || d.device != "" {
+	if token != depotToken || d.device != "" && (nonce == "" || nonce != d.nonce) {
 		return nil, fault.New(fault.NotFound, "link_used", "This link was used or is too old.")
 	}
-	d.device = "device-token"
+	d.device, d.nonce = "device-token", nonce
+	if d.silent {
+		return nil, fault.New(fault.Unavailable, "busy", "It is done, and the answer gets lost.")
+	}
 	return &shift{Device: d.device, Until: d.round.Until, Round: d.shift()}, nil
 }
 

@@ -22,8 +22,8 @@ type rounds struct {
 }
 
 // Enrol implements couriers.
-func (c *rounds) Enrol(ctx context.Context, svc *service.Service, token string, v *account.Visitor) (*shift, error) {
-	text, dev, err := c.handovers.Enrol(ctx, svc, token, v.Device)
+func (c *rounds) Enrol(ctx context.Context, svc *service.Service, token, nonce string, v *account.Visitor) (*shift, error) {
+	text, dev, err := c.handovers.Enrol(ctx, svc, token, nonce, v.Device)
 	if err != nil {
 		return nil, err
 	}

@@ -465,6 +465,35 @@ func TestCourierLosesTheAnswer(t *testing.T) {
 	}
 }
 
+// The answer to the link is lost at the depot's gate: the same phone can use it again, also when the page was closed meanwhile; then it is used up.
+// Keeps: H.3
+func TestCourierLinkIsLostAndFound(t *testing.T) {
+	t.Parallel()
+	p := newPhone(t)
+	silent := func(is bool) {
+		p.depot.mu.Lock()
+		defer p.depot.mu.Unlock()
+		p.depot.silent = is
+	}
+	silent(true)
+	p.open("/courier#" + depotToken)
+	p.sees("Your shift hasn't begun", "Try again")
+	p.press("button.primary")
+	p.until("!app.busy")
+	p.sees("Your shift hasn't begun")
+	silent(false)
+	p.open("/courier") // from the home screen, without the link
+	p.sees("6 parcels to deliver")
+	if kept := eval[string](p, "store.read((s) => store.got(s.kept.getAllKeys())).then(JSON.stringify)"); strings.Contains(kept, "link") {
+		t.Errorf("a link that has worked is kept: %s", kept)
+	}
+	p.depot.mu.Lock()
+	defer p.depot.mu.Unlock()
+	if len(p.depot.nonce) != 32 {
+		t.Errorf("the page made up %q", p.depot.nonce)
+	}
+}
+
 // A phone whose storage is full, or that keeps nothing at all: with signal everything works, and without it nothing is claimed.
 // Keeps: H.3
 func TestCourierKeepsNothing(t *testing.T) {

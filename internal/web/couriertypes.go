@@ -13,8 +13,9 @@ import (
 // couriers does what the couriers' page asks for. The device token is what the page's cookie holds; who doesn't have one, or one of a shift
 // that is over, gets a fault of kind Unauthorized.
 type couriers interface {
-	// Enrol makes the browser the device of a shift, by the token of the depot's link, which works once.
-	Enrol(ctx context.Context, svc *service.Service, token string, v *account.Visitor) (*shift, error)
+	// Enrol makes the browser the device of a shift, by the token of the depot's link, which works once; and once more for
+	// the browser that shows the same nonce, when the answer was lost.
+	Enrol(ctx context.Context, svc *service.Service, token, nonce string, v *account.Visitor) (*shift, error)
 	// Round is what the device has to know for its shift.
 	Round(ctx context.Context, svc *service.Service, device string, v *account.Visitor) (*roundJSON, error)
 	// Act does what a courier did, in order, with one result for each. The same entry's key again gets the same result.

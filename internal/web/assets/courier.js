@@ -55,10 +55,11 @@ const time = (p) => {
 const load = async () => {
   try {
     await store.read(async (s) => {
-      const [round, kept, ended, queue, notices] = await Promise.all([store.got(s.kept.get("round")), store.got(s.kept.get("clock")), store.got(s.kept.get("ended")), store.got(s.queue.getAll()), store.got(s.notices.getAll())]);
+      const [round, kept, ended, link, queue, notices] = await Promise.all([store.got(s.kept.get("round")), store.got(s.kept.get("clock")), store.got(s.kept.get("ended")), store.got(s.kept.get("link")), store.got(s.queue.getAll()), store.got(s.notices.getAll())]);
       clock.load(kept);
       app.round = (app.loose && app.round) || round || null;
       app.ended ||= !!ended;
+      app.link = link;
       app.queue = queue;
       app.notices = notices;
     });
@@ -74,6 +75,7 @@ const take = async (round) => {
     await store.write((s) => {
       s.kept.put(round, "round");
       s.kept.delete("ended");
+      s.kept.delete("link");
       s.kept.put(now, "clock");
     });
     app.loose = false;
@@ -117,17 +119,28 @@ const sync = async () => {
   await refresh();
   render();
 };
+// linked is the depot's link with what this phone makes up for it, so that it alone can use it again when the answer is lost. Both outlive the page until
+// the link has worked.
+const linked = async (token) => {
+  if (app.link?.token !== token) app.link = { token, nonce: randomKey() };
+  const link = app.link;
+  await store.write((s) => { s.kept.put(link, "link"); }).catch(() => {}); // then it lives as long as the page
+  return link;
+};
 const enrol = async () => {
   app.problem = "";
   await sender.pump().catch(() => {}); // an earlier shift's
   try {
-    const res = await ask("/courier/enrol", { token: app.token });
+    const res = await ask("/courier/enrol", await linked(app.token));
     if (res.ok) {
       app.token = "";
+      app.link = undefined;
       await take(await res.json());
       sender.pump().catch(() => {});
     } else if (res.status < 500 && res.status !== 429) {
       app.token = "";
+      app.link = undefined;
+      await store.write((s) => { s.kept.delete("link"); }).catch(() => {});
       app.problem = "enrol.refused";
     } else app.problem = "enrol.later";
   } catch {
@@ -517,6 +530,7 @@ const render = (anew = false) => {
     render();
   });
   await load();
+  if (!app.round && !app.token && app.link) app.token = app.link.token; // it was followed before, and no answer came
   render(true);
   window.addEventListener("online", sync);
   window.addEventListener("offline", () => render());
