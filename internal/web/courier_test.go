@@ -482,7 +482,7 @@ func TestCourierWords(t *testing.T) {
 			t.Errorf("no words for the state %s", state)
 		}
 	}
-	for _, result := range strings.Fields("handed_over wrong unclear sign_in_code not_arrived stopped blocked exhausted not_yours other_parcel old_ticket bad_ticket other_device old_attempt over conflict expired not_allowed wait") {
+	for _, result := range strings.Fields("handed_over wrong unclear sign_in_code not_arrived stopped blocked exhausted not_yours other_parcel old_ticket bad_ticket other_device old_attempt over conflict expired not_allowed wait sends_used_up unknown_key") {
 		if !have["answer."+result] {
 			t.Errorf("no word for the answer %s", result)
 		}
@@ -492,7 +492,7 @@ func TestCourierWords(t *testing.T) {
 // What the domain doesn't take of one entry is that entry's result; what all of them would meet is an error.
 func TestCourierFaults(t *testing.T) {
 	t.Parallel()
-	for kind, want := range map[fault.Kind]string{fault.NotFound: "not_yours", fault.TooMany: "exhausted", fault.Invalid: "not_allowed", fault.Conflict: "not_allowed", fault.Unauthorized: "", fault.Unavailable: "", fault.Internal: ""} {
+	for kind, want := range map[fault.Kind]string{fault.NotFound: "not_yours", fault.TooMany: "sends_used_up", fault.Invalid: "not_allowed", fault.Conflict: "not_allowed", fault.Unauthorized: "", fault.Unavailable: "", fault.Internal: ""} {
 		r, err := refused(&resultJSON{Key: "k"}, fault.New(kind, "x", "X."))
 		if want == "" {
 			if fault.As(err).Kind != kind {

@@ -168,8 +168,8 @@ func refused(out *resultJSON, err error) (*resultJSON, error) {
 	switch f.Kind {
 	case fault.NotFound:
 		out.Result = handover.NotYours.String()
-	case fault.TooMany:
-		out.Result = handover.Exhausted.String()
+	case fault.TooMany: // wrong codes are results; what else there can be too many of is sends
+		out.Result = "sends_used_up"
 	case fault.Invalid, fault.Unprocessable, fault.Conflict, fault.Ended:
 		out.Result = handover.NotAllowed.String()
 	default:

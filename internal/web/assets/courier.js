@@ -240,7 +240,7 @@ const straight = async (entry) => {
 
 // What an answer looks and sounds like; where there is none, it is a no.
 const kinds = {
-  handed_over: "yes", confirmed_offline: "offline", will_be_checked: "later", weak_later: "later", later: "later", done: "done", not_arrived: "wait", wait: "wait", unknown_key: "wait",
+  handed_over: "yes", confirmed_offline: "offline", will_be_checked: "later", weak_later: "later", later: "later", done: "done", not_arrived: "wait", wait: "wait", unknown_key: "wait", sends_used_up: "wait",
   unclear: "wait", no_signal: "wait", sign_in_code: "stop", stopped: "stop", blocked: "stop", exhausted: "stop", conflict: "stop", shift_over: "stop",
 };
 const closing = ["handed_over", "confirmed_offline", "will_be_checked", "weak_later", "over", "conflict", "shift_over"];
