@@ -172,6 +172,12 @@ func TestDepotOfManyParcels(t *testing.T) {
 	}
 	p.press("p.ways a")
 	p.sees("Figures of the day")
+	p.open("/depot?date=tomorrow")
+	p.sees("Give a date such as")
+	p.open("/depot/round/rnd_" + strings.Repeat("0", 32))
+	p.sees("There is no such round.")
+	p.open("/depot/round/1")
+	p.sees("There is no such round.")
 }
 
 // With `dev` alone one person plays the shopper, the courier and the depot: a parcel is made, leaves, is shown on its tracking page, and the courier's link works.
