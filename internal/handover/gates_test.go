@@ -285,7 +285,7 @@ func TestARoundAtTheDepot(t *testing.T) {
 // Keeps: H.1, H.5
 func TestAllRoundsOfAMorningAtOnce(t *testing.T) {
 	w := newWorld(t, local(t), nil)
-	const rounds, each = 100, 80 // more at once than can wait in the ledger's queue
+	const rounds, each = 80, 64 // more at once than can wait in the ledger's queue
 	var all, made sync.WaitGroup
 	made.Add(rounds)
 	for r := range rounds {
