@@ -96,7 +96,7 @@ func (h *Handovers) OpenRound(ctx context.Context, svc *service.Service, n NewRo
 	key := roundKey(svc, id)
 	today := dayKey(svc, n.Depot, dateOf(h.Ledger.Now().UnixMilli(), zone))
 	var out *Round
-	err = h.Ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{today, ckey}, Apply: func(tx *ledger.Tx) error {
+	op := ledger.Op{Keys: []ledger.Key{today, ckey}, Apply: func(tx *ledger.Tx) error {
 		at := tx.Now().UnixMilli()
 		b := &roundBody{
 			Courier: ckey.ID, Name: n.Courier, Depot: n.Depot, Date: dateOf(at, zone), OpenedAt: at, Until: at + int64(n.Hours)*hour, Parcels: sent,
@@ -118,7 +118,8 @@ func (h *Handovers) OpenRound(ctx context.Context, svc *service.Service, n NewRo
 		saveCourier(tx, ckey, c, at)
 		out = b.view(id)
 		return nil
-	}})
+	}}
+	err = patiently(ctx, func() error { return h.Ledger.Do(ctx, op) })
 	return out, token, not, err
 }
 
@@ -159,7 +160,10 @@ func (h *Handovers) out(ctx context.Context, svc *service.Service, courier ledge
 	group.SetLimit(wakeTogether)
 	for i, id := range all {
 		group.Go(func() error {
-			errs[i] = h.dispatchPatiently(ctx, svc, id, courier)
+			errs[i] = patiently(ctx, func() error {
+				_, err := h.dispatch(ctx, svc, id, courier)
+				return err
+			})
 			return nil
 		})
 	}
@@ -174,11 +178,11 @@ func (h *Handovers) out(ctx context.Context, svc *service.Service, courier ledge
 	return sent, not
 }
 
-// dispatchPatiently sends a parcel out also in the minute of the morning in which all depots open their rounds: where a person asks
-// again for one request, a round would have to for each of its parcels.
-func (h *Handovers) dispatchPatiently(ctx context.Context, svc *service.Service, id, courier ledger.ID) error {
+// patiently does something also in the minute of the morning in which all depots open their rounds: where a person asks again for one request,
+// a round would have to for each of its parcels, and one whose parcels have left must be there.
+func patiently(ctx context.Context, do func() error) error {
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
-		_, err := h.dispatch(ctx, svc, id, courier)
+		err := do()
 		if err == nil || fault.As(err).Code != ledger.Overloaded || wait > roundPatience {
 			return err
 		}
@@ -203,7 +207,7 @@ func (h *Handovers) AddToRound(ctx context.Context, svc *service.Service, id led
 	}
 	sent, not := h.out(ctx, svc, r.Courier, parcels)
 	key := roundKey(svc, id)
-	err = h.Ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
+	op := ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
 		var b roundBody
 		if there, err := openRow(svc, key, tx.Get(key), &b); err != nil || !there {
 			return either(err, errNoRound)
@@ -216,7 +220,8 @@ func (h *Handovers) AddToRound(ctx context.Context, svc *service.Service, id led
 		tx.Put(key, sealRow(svc, key, &b, tx.Now().UnixMilli()))
 		r = b.view(id)
 		return nil
-	}})
+	}}
+	err = patiently(ctx, func() error { return h.Ledger.Do(ctx, op) })
 	return r, not, err
 }
 
