@@ -234,18 +234,6 @@ func (h *Handovers) SendAgain(ctx context.Context, svc *service.Service, id ledg
 	})
 }
 
-// Channels are the ways by which the code can be sent again.
-//
-// Faults: NotFound, Unavailable.
-func (h *Handovers) Channels(ctx context.Context, svc *service.Service, id ledger.ID) ([]service.Channel, error) {
-	_, b, err := h.read(ctx, svc, id)
-	if err != nil {
-		return nil, err
-	}
-	channels, _ := b.canSend(svc)
-	return channels, nil
-}
-
 // aheadDays is how many days from tomorrow a recipient can choose from.
 const aheadDays = 7
 

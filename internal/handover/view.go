@@ -54,6 +54,7 @@ type View struct {
 	Conflicts   []Conflict
 	NextSendAt  time.Time
 	SendsLeft   int
+	Channels    []service.Channel // by which the code can be sent again; none while there is no code to send
 }
 
 // MessageView is one message of a hand-over.
@@ -75,7 +76,7 @@ func moment(at int64) time.Time {
 	return time.UnixMilli(at).UTC()
 }
 
-func viewOf(_ *service.Service, key ledger.Key, r *Record, b *body) *View {
+func viewOf(svc *service.Service, key ledger.Key, r *Record, b *body) *View {
 	v := &View{
 		ID: key.ID, Order: b.Order, Parcel: b.Parcel, State: r.State, Recipient: firstName(b.Name), Initials: initials(b.Name), Locale: b.Locale, Items: b.Items,
 		Hint: b.Hint, Depot: b.Depot, From: moment(r.From), Until: moment(r.Until), GoodUntil: moment(r.GoodUntil), Zone: b.zone(), Attempt: int(r.Attempt),
@@ -89,6 +90,9 @@ func viewOf(_ *service.Service, key ledger.Key, r *Record, b *body) *View {
 	}
 	for _, p := range r.Passes {
 		v.Neighbour = v.Neighbour || p.GoneAt == 0
+	}
+	if r.State == Out || r.State == Arrived {
+		v.Channels, _ = b.canSend(svc)
 	}
 	for _, w := range b.Weak {
 		v.Weak = append(v.Weak, service.WeakProof(w))

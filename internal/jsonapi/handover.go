@@ -183,12 +183,8 @@ func (a *API) handover(c *call) error {
 		if err != nil {
 			return err
 		}
-		channels, err := a.Handovers.Channels(c.context(), c.svc, id)
-		if err != nil {
-			return err
-		}
-		out := HandoverFull{Handover: a.shownHandover(c, v), Days: v.Days(a.Now())}
-		for _, ch := range channels {
+		out := HandoverFull{Handover: a.shownHandover(c, v), Days: v.Days(a.Now()), Channels: []string{}}
+		for _, ch := range v.Channels {
 			out.Channels = append(out.Channels, string(ch))
 		}
 		return write(c, 200, out)

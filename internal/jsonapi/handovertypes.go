@@ -84,7 +84,7 @@ type Handover struct {
 type HandoverFull struct {
 	Handover
 	Days     []string `json:"days" doc:"That the recipient can choose instead."`
-	Channels []string `json:"channels" doc:"By which the code can be sent again."`
+	Channels []string `json:"channels" doc:"By which the code can be sent again; none while the parcel isn't under way."`
 }
 
 // NewHandover is the answer to HandoverBody.

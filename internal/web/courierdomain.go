@@ -65,7 +65,7 @@ func (c *rounds) round(ctx context.Context, svc *service.Service, dev *handover.
 		return nil, err
 	}
 	for _, view := range views {
-		out.Parcels = append(out.Parcels, *c.parcel(ctx, svc, view))
+		out.Parcels = append(out.Parcels, *parcelOf(view))
 	}
 	return out, nil
 }
@@ -81,20 +81,15 @@ func weakWords(all []service.WeakProof) []string {
 	return words
 }
 
-// parcel is what a courier may see of a hand-over: neither name nor contact nor order.
-func (c *rounds) parcel(ctx context.Context, svc *service.Service, v *handover.View) *parcelJSON {
+// parcelOf is what a courier may see of a hand-over: neither name nor contact nor order.
+func parcelOf(v *handover.View) *parcelJSON {
 	p := &parcelJSON{
 		ID: handover.FormatID(v.ID), State: v.State.String(), Attempt: v.Attempt, Generation: v.Code, Initials: v.Initials, Hint: v.Hint, Items: v.Items,
 		From: v.From, Until: v.Until, Zone: v.Zone.String(), TriesLeft: v.TriesLeft, Blocked: v.Blocked, Stopped: !v.StoppedAt.IsZero(), Neighbour: v.Neighbour,
 		ArrivedAt: v.ArrivedAt, Means: v.Means.String(), Certainty: v.Certainty.String(), Weak: weakWords(v.Weak), Channels: []string{},
 	}
-	if v.State == handover.Out || v.State == handover.Arrived {
-		channels, err := c.handovers.Channels(ctx, svc, v.ID)
-		for _, ch := range channels {
-			if err == nil { // else the code can't be sent again from here; nothing else depends on it
-				p.Channels = append(p.Channels, string(ch))
-			}
-		}
+	for _, ch := range v.Channels {
+		p.Channels = append(p.Channels, string(ch))
 	}
 	return p
 }
@@ -157,7 +152,7 @@ func (c *rounds) act(ctx context.Context, svc *service.Service, who handover.Who
 		out.RetryAfter = int((acted.RetryAfter + time.Second - 1) / time.Second)
 	}
 	if acted.Result != handover.NotYours && acted.View != nil {
-		out.Parcel = c.parcel(ctx, svc, acted.View)
+		out.Parcel = parcelOf(acted.View)
 	}
 	return out, nil
 }

@@ -47,14 +47,10 @@ func (d *parcel) byChannel(ch service.Channel) (contact.Contact, bool) {
 }
 
 // sendingPage is the page on which the code is sent once more.
-func (p *Pages) sendingPage(v *visit, d *parcel) (*page, error) {
+func (p *Pages) sendingPage(v *visit, d *parcel) *page {
 	pg := p.about(v, d, "")
 	pg.Title = pg.T("track.send")
-	channels, err := p.Handovers.Channels(v.Request.Context(), v.svc, d.ID)
-	if err != nil {
-		return nil, err
-	}
-	for _, ch := range channels {
+	for _, ch := range d.Channels {
 		if c, ok := d.byChannel(ch); ok {
 			d.Sends = append(d.Sends, sendWay{ch, pg.T("way."+string(ch), "contact", pg.Told(c))})
 		}
@@ -66,18 +62,14 @@ func (p *Pages) sendingPage(v *visit, d *parcel) (*page, error) {
 	if wait := d.NextSendAt.Sub(p.Now()); !d.NextSendAt.IsZero() && wait > 0 {
 		d.Wait = int((wait + time.Second - 1) / time.Second)
 	}
-	return pg, nil
+	return pg
 }
 
 func (p *Pages) trackSend(v *visit, d *parcel) error {
 	if !d.UnderWay() {
 		return see(v, d.Path)
 	}
-	pg, err := p.sendingPage(v, d)
-	if err != nil {
-		return err
-	}
-	return p.show(v, http.StatusOK, "tracksend.html", pg)
+	return p.show(v, http.StatusOK, "tracksend.html", p.sendingPage(v, d))
 }
 
 func (p *Pages) doTrackSend(v *visit, d *parcel) error {
@@ -85,11 +77,7 @@ func (p *Pages) doTrackSend(v *visit, d *parcel) error {
 	if err == nil {
 		return see(v, d.Path)
 	}
-	pg, e := p.sendingPage(v, d)
-	if e != nil {
-		return e
-	}
-	return p.refused(v, err, "tracksend.html", pg, "channel")
+	return p.refused(v, err, "tracksend.html", p.sendingPage(v, d), "channel")
 }
 
 // sharingPage is the page of passes for neighbours.
