@@ -25,12 +25,16 @@ func TestAnApplicationsReviewAndCase(t *testing.T) {
 	ann := d.Session(done.Session)
 	v, err := d.Begin(ctx, client.BeginRequest{To: "ann@mail.example", Purpose: "sign_in"})
 	must(t, err)
+	d.code("ann@mail.example")
 	why, err := d.Diagnose(ctx, v.ID)
 	must(t, err)
 	if why.Cause == "" || why.Certainty == "" || len(why.Actions) == 0 || len(why.Evidence) == 0 {
 		t.Fatalf("%+v", why)
 	}
 	sent, err := ann.Messages(ctx)
+	for deadline := time.Now().Add(20 * time.Second); err == nil && (len(sent) == 0 || sent[0].Verification != v.ID) && time.Now().Before(deadline); sent, err = ann.Messages(ctx) {
+		time.Sleep(20 * time.Millisecond) // it is listed once it is sent
+	}
 	must(t, err)
 	if len(sent) == 0 || sent[0].Verification != v.ID || !sent[0].Pending || strings.Contains(sent[0].To, "ann@") {
 		t.Fatalf("%+v", sent)
@@ -105,6 +109,9 @@ func TestAnApplicationsStranger(t *testing.T) {
 	must(t, err)
 	flow := s.Flow
 	sent, err := d.SentTo(ctx, flow)
+	for deadline := time.Now().Add(20 * time.Second); err == nil && len(sent.Messages) < 2 && time.Now().Before(deadline); sent, err = d.SentTo(ctx, flow) {
+		time.Sleep(20 * time.Millisecond) // those whose sending isn't written down yet are not in it
+	}
 	must(t, err)
 	if len(sent.Messages) < 2 || sent.Messages[0].Purpose != "" || !sent.BlockedUntil.IsZero() {
 		t.Fatalf("%+v", sent)

@@ -390,6 +390,12 @@ func TestTrackingWithoutJavaScript(t *testing.T) {
 	d.leaves()
 	p.open(d.path).says("On its way", `<noscript><meta http-equiv="refresh" content="15"></noscript>`, "Show that it's yours")
 	before := p.mails()
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(before, "Follow it") || !strings.Contains(before, "delivery code"); before = p.mails() {
+		if time.Now().After(deadline) {
+			t.Fatalf("link and code don't come: %s", before)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	for _, path := range []string{"code", "nobody", "here", "send", "share", "withdraw", "day", "refuse", "asked"} {
 		for _, method := range []string{"GET", "POST"} {
 			p.do(method, d.path+"/"+path, form([]string{"name", "Eve", "number", "1", "day", "2026-11-27", "text", "x"}))
