@@ -132,13 +132,14 @@ func TestBadInput(t *testing.T) {
 	url, key := start(t, "sqlite:"+filepath.Join(t.TempDir(), "e2e.db"))
 	const good = `{"to":"+14155550121","purpose":"sign_in"}`
 	const unknown = "/v1/verifications/vrf_00000000000000000000000000000000"
+	wrong := key[:len(key)-1] + map[bool]string{true: "1", false: "0"}[strings.HasSuffix(key, "0")]
 	for name, c := range map[string]struct {
 		method, path, body, auth, kind string
 		status                         int
 		code                           string
 	}{
 		"no key":               {auth: "-", status: 401, code: "invalid_api_key"},
-		"a wrong key":          {auth: "Bearer " + key[:len(key)-1] + "0", status: 401, code: "invalid_api_key"},
+		"a wrong key":          {auth: "Bearer " + wrong, status: 401, code: "invalid_api_key"},
 		"no body":              {body: " ", status: 400},
 		"not an object":        {body: `[1]`, status: 400, code: "not_an_object"},
 		"broken JSON":          {body: `{"to":`, status: 400},

@@ -237,3 +237,12 @@ func (w *world) number(i int) contact.Contact {
 	must(w, err)
 	return c
 }
+
+// spoilt is a token with another letter in its secret part.
+func spoilt(token string) string {
+	at, letter := len(token)-4, "a"
+	if token[at] == 'a' {
+		letter = "b"
+	}
+	return token[:at] + letter + token[at+1:]
+}
