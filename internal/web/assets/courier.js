@@ -221,7 +221,10 @@ const act = async (p, what) => {
   const status = await sender.pump().then(() => 200, (e) => e.status || 0);
   const result = await sender.answer(entry.key);
   if (result) return result;
-  if (status === 401) return { result: "shift_over" };
+  if (status === 401) {
+    await drop(entry.key); // what was called "nothing was confirmed" must not be told later
+    return { result: "shift_over" };
+  }
   if (entry.do === "send" || (entry.do === "ticket" && !entry.verified)) await drop(entry.key);
   return without();
 };
