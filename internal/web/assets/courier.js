@@ -176,7 +176,8 @@ const judged = async (p, text) => {
   const ticket = readTicket(text), state = seen(p), signed = ticket ? await ticketSigned(ticket, app.round.keys) : "no";
   if (signed === "no") return "bad_ticket";
   if (ticket.handover !== p.id) return "other_parcel";
-  if (ticket.attempt !== p.attempt || (!ticket.pass && ticket.generation !== p.generation)) return "old_ticket"; // a pass counts its own
+  if (ticket.attempt < p.attempt || (!ticket.pass && ticket.generation < p.generation)) return "old_ticket"; // a pass counts its own
+  if (ticket.attempt > p.attempt || (!ticket.pass && ticket.generation > p.generation)) return "unknown_key"; // newer than what this phone knows
   if (ticket.device !== app.round.device) return "other_device";
   if (ticket.until < clock.now().at) return "expired";
   if (state.used) return "over";
