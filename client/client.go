@@ -97,6 +97,16 @@ type CheckRequest struct {
 	IdempotencyKey string       `json:"-"`
 }
 
+// CheckContactRequest is one try at the latest pending verification of a contact.
+type CheckContactRequest struct {
+	To             string       `json:"to"`
+	Code           string       `json:"code"`
+	DefaultRegion  string       `json:"default_region,omitempty"` // of a number without a country
+	Transaction    *Transaction `json:"transaction,omitempty"`
+	Caller         *Caller      `json:"caller,omitempty"`
+	IdempotencyKey string       `json:"-"`
+}
+
 // Checked is what became of a try. Approved is true once.
 type Checked struct {
 	Result       string       `json:"result"`
@@ -142,6 +152,11 @@ func (c *Client) Begin(ctx context.Context, req BeginRequest) (*Verification, er
 // Check judges what the person typed.
 func (c *Client) Check(ctx context.Context, id string, req CheckRequest) (*Checked, error) {
 	return call[Checked](ctx, c, http.MethodPost, "/v1/verifications/"+url.PathEscape(id)+"/checks", req, req.IdempotencyKey)
+}
+
+// CheckContact judges a code of which only the contact is known, not the verification: the latest pending one is meant.
+func (c *Client) CheckContact(ctx context.Context, req CheckContactRequest) (*Checked, error) {
+	return call[Checked](ctx, c, http.MethodPost, "/v1/checks", req, req.IdempotencyKey)
 }
 
 // Resend sends the code again; an empty channel is the same as before.

@@ -376,20 +376,30 @@ type NewRound struct {
 
 // Round is one shift of a courier with its parcels.
 type Round struct {
-	ID        string    `json:"id"`
-	Courier   string    `json:"courier"` // opaque
-	Name      string    `json:"courier_name"`
-	Depot     string    `json:"depot"`
-	Date      string    `json:"date"`
-	OpenedAt  time.Time `json:"opened_at"`
-	Until     time.Time `json:"until"`
-	Handovers []string  `json:"handovers"`
-	Parcels   []struct {
-		ID         string   `json:"id"`
-		Order      string   `json:"order"`
-		State      string   `json:"state"`
-		Exceptions []string `json:"exceptions"`
-	} `json:"parcels"` // only from Round
+	ID        string        `json:"id"`
+	Courier   string        `json:"courier"` // opaque
+	Name      string        `json:"courier_name"`
+	Depot     string        `json:"depot"`
+	Date      string        `json:"date"`
+	OpenedAt  time.Time     `json:"opened_at"`
+	Until     time.Time     `json:"until"`
+	Handovers []string      `json:"handovers"`
+	Parcels   []DepotParcel `json:"parcels"` // only from Round and DepotDay
+}
+
+// DepotParcel is a hand-over in a depot's lists.
+type DepotParcel struct {
+	ID         string    `json:"id"`
+	Order      string    `json:"order"`
+	Parcel     int       `json:"parcel"`
+	State      string    `json:"state"`
+	Attempt    int       `json:"attempt"`
+	Until      time.Time `json:"until"` // the end of its window
+	ArrivedAt  time.Time `json:"arrived_at"`
+	HandedAt   time.Time `json:"handed_over_at"`
+	Means      string    `json:"means"`
+	Certainty  string    `json:"certainty"`
+	Exceptions []string  `json:"exceptions"`
 }
 
 // OpenedRound is a round that was opened or got more parcels.

@@ -14,6 +14,20 @@ import (
 	"github.com/countersign/countersign/client"
 )
 
+// soon asks until something is so; when it takes too long, what follows says what is missing.
+func (d *desk) soon(so func() bool) {
+	d.Helper()
+	tick, late := time.NewTicker(20*time.Millisecond), time.After(20*time.Second)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-late:
+			return
+		}
+	}
+}
+
 // An application that shows pages of its own: a person finds a code that they didn't ask for, goes through the review, and settles it with support.
 //
 // Keeps: D.1, D.2, G.1
@@ -31,11 +45,12 @@ func TestAnApplicationsReviewAndCase(t *testing.T) {
 	if why.Cause == "" || why.Certainty == "" || len(why.Actions) == 0 || len(why.Evidence) == 0 {
 		t.Fatalf("%+v", why)
 	}
-	sent, err := ann.Messages(ctx)
-	for deadline := time.Now().Add(20 * time.Second); err == nil && (len(sent) == 0 || sent[0].Verification != v.ID) && time.Now().Before(deadline); sent, err = ann.Messages(ctx) {
-		time.Sleep(20 * time.Millisecond) // it is listed once it is sent
-	}
-	must(t, err)
+	var sent []client.SentMessage
+	d.soon(func() bool { // it is listed once it is sent
+		sent, err = ann.Messages(ctx)
+		must(t, err)
+		return len(sent) > 0 && sent[0].Verification == v.ID
+	})
 	if len(sent) == 0 || sent[0].Verification != v.ID || !sent[0].Pending || strings.Contains(sent[0].To, "ann@") {
 		t.Fatalf("%+v", sent)
 	}
@@ -70,6 +85,13 @@ func TestAnApplicationsReviewAndCase(t *testing.T) {
 	if c, err = d.ReadCase(ctx, done.Account, c.ID); err != nil || c.State != "open" {
 		t.Fatalf("%+v %v", c, err)
 	}
+	d.answersInCase(c.ID)
+	if own, err := ann.Cases(ctx); err != nil || len(own) != 1 || own[0].State != "answered" || own[0].Unread != 1 {
+		t.Fatalf("%+v %v", own, err)
+	}
+	if c, err = ann.ReadCase(ctx, c.ID); err != nil || c.Unread != 0 || len(c.Messages) != 4 || c.Messages[3].From != "staff" {
+		t.Fatalf("%+v %v", c, err)
+	}
 	if c, err = ann.CloseCase(ctx, c.ID); err != nil || c.State != "closed" {
 		t.Fatalf("%+v %v", c, err)
 	}
@@ -91,6 +113,69 @@ func TestAnApplicationsReviewAndCase(t *testing.T) {
 	must(t, ann.EndReview(ctx, at))
 }
 
+// answersInCase is support's answer in a case, on the staff's own routes.
+func (d *desk) answersInCase(id string) {
+	d.Helper()
+	_, err := d.InviteStaff(d.Context(), "sue@demo.example", "support")
+	must(d.T, err)
+	d.agent("sue@demo.example").does("POST", "cases/"+id+"/messages", map[string]string{"text": "It was a mistyped number"}, "OK", nil)
+}
+
+// An application that has kept only the contact has the code checked by it: right once, and the same answer to a repeat with the same key.
+//
+// Keeps: A.4, S8
+func TestAnApplicationsCheckByContact(t *testing.T) {
+	t.Parallel()
+	d, ctx := newDesk(t), t.Context()
+	v, err := d.Begin(ctx, client.BeginRequest{To: "ann@mail.example", Purpose: "sign_in"})
+	must(t, err)
+	code := d.code("ann@mail.example")
+	wrong, err := d.CheckContact(ctx, client.CheckContactRequest{To: "ann@mail.example", Code: otherCode(code)})
+	must(t, err)
+	if wrong.Approved || wrong.Verification.ID != v.ID || wrong.Verification.TriesLeft != v.TriesLeft-1 {
+		t.Fatalf("%+v", wrong)
+	}
+	try := client.CheckContactRequest{To: "Ann@Mail.example", Code: code, IdempotencyKey: "typed-once"}
+	for range 2 {
+		if got, err := d.CheckContact(ctx, try); err != nil || !got.Approved || got.Verification.ID != v.ID {
+			t.Fatalf("%+v %v", got, err)
+		}
+	}
+	try.IdempotencyKey = ""
+	if got, err := d.CheckContact(ctx, try); err == nil && got.Approved {
+		t.Fatalf("a code counts twice: %+v", got)
+	}
+}
+
+// A person who had codes stopped at their contact has them sent again, signed in.
+//
+// Keeps: D.2, S26
+func TestAnApplicationsOwnerUnblocks(t *testing.T) {
+	t.Parallel()
+	d, ctx := newDesk(t), t.Context()
+	at := visitorAt("192.0.2.44")
+	ann := d.Session(d.signUp("ann@mail.example", words, at).Session)
+	s, err := d.Prove(ctx, "ann@mail.example", at)
+	must(t, err)
+	s, err = d.Send(ctx, s.Flow, "", at)
+	must(t, err)
+	s, err = d.Answer(ctx, client.FlowRequest{Flow: s.Flow, Code: d.code("ann@mail.example"), Visitor: at})
+	must(t, err)
+	must(t, d.StopCodesTo(ctx, s.Flow, "block"))
+	if sent, err := d.SentTo(ctx, s.Flow); err != nil || sent.BlockedUntil.IsZero() {
+		t.Fatalf("%+v %v", sent, err)
+	}
+	a, err := ann.Account(ctx)
+	must(t, err)
+	must(t, ann.Unblock(ctx, a.Contacts[0].ID, at))
+	if sent, err := d.SentTo(ctx, s.Flow); err != nil || !sent.BlockedUntil.IsZero() {
+		t.Fatalf("%+v %v", sent, err)
+	}
+	_, err = d.Begin(ctx, client.BeginRequest{To: "ann@mail.example", Purpose: "sign_in"})
+	must(t, err)
+	d.code("ann@mail.example")
+}
+
 // Somebody without an account gets codes by another's mistake: they prove the contact, see what was sent, and stop it.
 //
 // Keeps: D.2, S23
@@ -108,11 +193,12 @@ func TestAnApplicationsStranger(t *testing.T) {
 	s, err = d.Answer(ctx, client.FlowRequest{Flow: s.Flow, Code: d.code("bob@mail.example"), Visitor: at})
 	must(t, err)
 	flow := s.Flow
-	sent, err := d.SentTo(ctx, flow)
-	for deadline := time.Now().Add(20 * time.Second); err == nil && len(sent.Messages) < 2 && time.Now().Before(deadline); sent, err = d.SentTo(ctx, flow) {
-		time.Sleep(20 * time.Millisecond) // those whose sending isn't written down yet are not in it
-	}
-	must(t, err)
+	var sent *client.SentMessages
+	d.soon(func() bool { // those whose sending isn't written down yet are not in it
+		sent, err = d.SentTo(ctx, flow)
+		must(t, err)
+		return len(sent.Messages) >= 2
+	})
 	if len(sent.Messages) < 2 || sent.Messages[0].Purpose != "" || !sent.BlockedUntil.IsZero() {
 		t.Fatalf("%+v", sent)
 	}
@@ -211,10 +297,18 @@ func TestAnApplicationsDepot(t *testing.T) {
 	if a, b := keys(before), keys(after); len(a) != 1 || len(b) != 2 || !strings.Contains(strings.Join(b, " "), a[0]) || proof == "" {
 		t.Fatalf("%v, then %v", a, b)
 	}
-	r, err := d.OpenRound(ctx, client.NewRound{Depot: "Lyon 3", Courier: "Kim 17", TimeZone: "UTC"})
+	h, err := d.CreateHandover(ctx, d.parcel("1183"))
 	must(t, err)
-	day, err := d.DepotDay(ctx, "Lyon 3", "", "UTC")
+	r, err := d.OpenRound(ctx, client.NewRound{Depot: "Lyon 3", Courier: "Kim 17", TimeZone: "UTC", Handovers: []string{h.ID}})
 	must(t, err)
+	if _, err = d.DepotDay(ctx, "Lyon 3", "", "UTC"); err != nil { // today, which may have turned since
+		t.Fatal(err)
+	}
+	day, err := d.DepotDay(ctx, "Lyon 3", r.Round.Date, "UTC")
+	must(t, err)
+	if len(day.Rounds) == 1 && (len(day.Rounds[0].Parcels) != 1 || day.Rounds[0].Parcels[0].ID != h.ID || day.Rounds[0].Parcels[0].Parcel != 1 || day.Rounds[0].Parcels[0].Until.IsZero()) {
+		t.Fatalf("%+v", day.Rounds[0].Parcels)
+	}
 	if len(day.Rounds) != 1 || day.Rounds[0].ID != r.Round.ID || !day.Rounds[0].Current || day.Rounds[0].Name != "Kim 17" || day.Date != r.Round.Date {
 		t.Fatalf("%+v", day)
 	}
