@@ -10,9 +10,11 @@ import (
 	"net"
 	"net/smtp"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -250,7 +252,7 @@ func TestChunks(t *testing.T) {
 	t.Parallel()
 	p := listen(t)
 	address := bounce.Address(p.services[1], verificationRef, domain)
-	talk := func(want string, lines ...string) {
+	talk := func(want []string, lines ...string) {
 		t.Helper()
 		conn, err := net.Dial("tcp", p.Addr())
 		if err != nil {
@@ -261,25 +263,29 @@ func TestChunks(t *testing.T) {
 		text := textproto.NewConn(conn)
 		answer := ""
 		for _, line := range append([]string{"", "EHLO mx.mail.example\r\n", "MAIL FROM:<>\r\n", "RCPT TO:<" + address + ">\r\n"}, lines...) {
-			if _, err := conn.Write([]byte(line)); err != nil {
+			_, err := conn.Write([]byte(line))
+			if err == nil {
+				var code int
+				code, _, err = text.ReadResponse(0)
+				answer = strconv.Itoa(code)
+			}
+			if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+				answer = "cut off"
+			} else if err != nil {
 				t.Fatal(err)
 			}
-			code, _, err := text.ReadResponse(0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			answer = strconv.Itoa(code)
 		}
-		if answer != want {
+		if !slices.Contains(want, answer) {
 			t.Errorf("answered %s, want %s", answer, want)
 		}
 	}
 	raw := string(sample(t, "exchange"))
-	talk("250", "BDAT 100\r\n"+raw[:100], "BDAT "+strconv.Itoa(len(raw)-100)+" LAST\r\n"+raw[100:])
-	talk("552", "BDAT 1048577 LAST\r\n"+strings.Repeat("x", 1048577))
-	talk("250", "BDAT 100\r\n"+raw[:100], "RSET\r\n")
-	talk("500", strings.Repeat("x", 100_000)+"\r\n")
-	talk("502", "AUTH PLAIN AGEAYg==\r\n", "AUTH PLAIN AGEAYg==\r\n", "STARTTLS\r\n")
+	talk([]string{"250"}, "BDAT 100\r\n"+raw[:100], "BDAT "+strconv.Itoa(len(raw)-100)+" LAST\r\n"+raw[100:])
+	talk([]string{"552"}, "BDAT 1048577 LAST\r\n"+strings.Repeat("x", 1048577))
+	talk([]string{"250"}, "BDAT 100\r\n"+raw[:100], "RSET\r\n")
+	// A server that closes with a line half read may take its own answer back with it.
+	talk([]string{"500", "cut off"}, strings.Repeat("x", 100_000)+"\r\n")
+	talk([]string{"502"}, "AUTH PLAIN AGEAYg==\r\n", "AUTH PLAIN AGEAYg==\r\n", "STARTTLS\r\n")
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.taken) != 1 || p.taken[0].Code() != "550 5.1.10" {
