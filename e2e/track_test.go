@@ -279,7 +279,15 @@ func TestSharingWithANeighbour(t *testing.T) {
 	if jo.open(first).says("This link doesn", "taken it back"); jo.status != http.StatusNotFound {
 		t.Errorf("a pass that was withdrawn: %d", jo.status)
 	}
-	li.open(second).says("On its way, today", "For \u2068Maria\u2069", "\u2068Li\u2069, you can take this parcel in", "Show the code")
+	li.open(second).says("On its way, today", "For \u2068Maria\u2069", "\u2068Li\u2069, you can take this parcel in", "You can see your code here from")
+	if strings.Contains(li.last, "Show the code") {
+		t.Error("before the window the pass offers its code")
+	}
+	if li.post(second + "/code"); strings.Contains(li.last, "<b>D</b>") {
+		t.Error("before the window the pass shows its code")
+	}
+	p.pass(61 * time.Minute)
+	li.open(second).says("Show the code")
 	if strings.Contains(li.last, "Bell") || strings.Contains(li.last, "1182") {
 		t.Error("a neighbour sees more than the first name")
 	}
@@ -358,7 +366,7 @@ func TestANumberThatChangesOnTheDay(t *testing.T) {
 	p.open(d.path)
 	p.sees("On its way", "Is this parcel for you?")
 	p.pressWords("Show that it's yours")
-	p.sees("Where to?", "A text to the phone ending in 77", "An email to a...@mail.example")
+	p.sees("Where to?", "A text to the phone on file", "An email to the email address on file")
 	p.codeBy(annMail, func() {
 		p.run("document.querySelector('#contact1').checked = true")
 		p.press("main form button.primary")
@@ -410,7 +418,7 @@ func TestTrackingWithoutJavaScript(t *testing.T) {
 	if h, err := d.api.Handover(t.Context(), d.id); err != nil || h.State != "out_for_delivery" || h.Code != 1 || h.Neighbour || p.mails() != before {
 		t.Fatalf("without a proof something was done: %+v, %v", h, err)
 	}
-	p.post(d.path+"/prove").says("Enter the code we sent", "the phone ending in 21")
+	p.post(d.path+"/prove").says("Enter the code we sent", "the phone on file")
 	p.post("/step/answer", "code", regexp.MustCompile(`[0-9]{6}`).FindString(newest(t, p, "sign in", "confirm")))
 	p.says("Show the code", "Send the code again").find(`action="(` + d.path + `)/code"`)
 	p.post(d.path+"/code").says("<b>D</b>", "Say it only to the person")

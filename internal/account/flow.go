@@ -74,6 +74,7 @@ type flow struct {
 	Locale    string    `cbor:"21,keyasint,omitempty"`
 	Rung      uint8     `cbor:"22,keyasint,omitempty"` // how far it has come; see the flows that have several rungs
 	Device    uint32    `cbor:"23,keyasint,omitempty"` // the proven device that it began on
+	Unnamed   bool      `cbor:"24,keyasint,omitempty"` // whoever began it hasn't named the contact, and isn't told it
 }
 
 // StepKind is what a person has to do next.
@@ -157,7 +158,7 @@ type Way struct {
 	ID      string // to choose it by
 	Method  Method
 	Name    string // what its owner calls it; may be empty
-	Contact string // masked, where a code goes; empty before the password was right
+	Contact string // masked, where a code goes; empty where whoever asks may not know it
 	Kind    contact.Kind
 	Digits  string    // the last two of a phone; for words in other languages
 	Default bool      //

@@ -362,8 +362,20 @@ func (a *Accounts) codes(ctx context.Context, svc *service.Service, to contact.C
 //
 // Faults: Invalid (channel), Unavailable.
 func (a *Accounts) Prove(ctx context.Context, svc *service.Service, named contact.Contact, v *Visitor) (*Step, error) {
-	f := a.begin(FlowProve, decoyKey(svc, loginKey(svc, named)).ID, nil, v)
-	f.Contact = named.Reveal()
+	return a.prove(ctx, svc, named, false, v)
+}
+
+// ProveUnnamed is Prove of a contact that the visitor hasn't named, such as the one that a parcel was announced to: its steps tell what kind it is, and nothing
+// else of it (S28).
+//
+// Faults: as Prove.
+func (a *Accounts) ProveUnnamed(ctx context.Context, svc *service.Service, to contact.Contact, v *Visitor) (*Step, error) {
+	return a.prove(ctx, svc, to, true, v)
+}
+
+func (a *Accounts) prove(ctx context.Context, svc *service.Service, to contact.Contact, unnamed bool, v *Visitor) (*Step, error) {
+	f := a.begin(FlowProve, decoyKey(svc, loginKey(svc, to)).ID, nil, v)
+	f.Contact, f.Unnamed = to.Reveal(), unnamed
 	ways := f.named(svc)
 	if len(ways) == 0 {
 		return nil, errChannel

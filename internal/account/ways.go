@@ -61,7 +61,13 @@ func (f *flow) named(svc *service.Service) []Way {
 	if err != nil {
 		return nil
 	}
-	return channels(svc, wayNamed, c, Way{})
+	ways := channels(svc, wayNamed, c, Way{})
+	if f.Unnamed {
+		for i := range ways {
+			ways[i].Contact, ways[i].Digits = "", ""
+		}
+	}
+	return ways
 }
 
 // channels are the ways in which a code reaches a contact.

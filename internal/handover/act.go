@@ -12,6 +12,7 @@ import (
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
 	"github.com/countersign/countersign/internal/message"
+	"github.com/countersign/countersign/internal/otp"
 	"github.com/countersign/countersign/internal/proof"
 	"github.com/countersign/countersign/internal/service"
 )
@@ -28,6 +29,7 @@ const (
 	DoRefuse               // the recipient doesn't want it
 	DoSend                 // have the code sent again
 	DoWeak                 // an identity document seen, a photograph taken
+	DoSignIn               // a code for signing in was shown or read out, and the courier's page has refused it without looking at it twice
 )
 
 // Result is what became of an act. The numbers are stored.
@@ -214,6 +216,8 @@ func (j *judgment) decide(d *decision) (Result, error) {
 		return NotYours, nil
 	case a.Attempt != 0 && a.Attempt != int(r.Attempt):
 		return OldAttempt, nil
+	case r.State == HandedOver && j.same(d):
+		return Handed, nil
 	case r.State.Final() || r.State == Refused:
 		return Over, nil
 	case r.State == Attempted && (!a.Offline || a.Do != DoCode && a.Do != DoTicket && a.Do != DoWeak):
@@ -237,8 +241,32 @@ func (j *judgment) decide(d *decision) (Result, error) {
 		return j.again(d)
 	case DoWeak:
 		return j.weak(d)
+	case DoSignIn:
+		return SignInCode, j.warn(d)
 	}
 	return 0, fault.New(fault.Invalid, "invalid_act", "do must be arrive, code, ticket, give_up, refuse, send or weak.").WithField("do")
+}
+
+// same tells whether what happened without signal says once more how the parcel was handed over: a code typed twice, or typed and then scanned. Its courier
+// has handed it over once, and there is nothing for the depot to look at.
+func (j *judgment) same(d *decision) bool {
+	r := d.r
+	if !j.act.Offline || r.Means.Weak() {
+		return false
+	}
+	var means Means
+	var pass uint8
+	switch j.act.Do {
+	case DoCode:
+		if typed := j.typed(d); typed.Kind == otp.TypedCode {
+			means, pass = j.match(d, typed.Code)
+		}
+	case DoTicket:
+		if !j.forged && j.ticket.Handover == [16]byte(d.key.ID) && j.fits(d) {
+			means, pass = ByTicket, j.ticket.Pass
+		}
+	}
+	return means != 0 && pass == r.Pass
 }
 
 // arrive takes "I'm at the door": only from now on a code is taken, and the recipient is told, so that a caller who asks for the code early is seen

@@ -29,8 +29,7 @@ func (j *judgment) gate(d *decision) Result {
 // code judges what was typed. What can't be a delivery code costs no try. What looks like a code for signing in is refused, and its owner is
 // warned: whoever asks for it at a door is after an account.
 func (j *judgment) code(d *decision) (Result, error) {
-	r := d.r
-	typed := otp.ParseDelivery(j.act.Typed, otp.DeliveryShape{Letter: r.Letter, Digits: digitsOf(d.key.ID), SignIn: int(r.Digits)})
+	r, typed := d.r, j.typed(d)
 	switch typed.Kind {
 	case otp.TypedCode:
 	case otp.TypedSignIn:
@@ -57,6 +56,11 @@ func (j *judgment) code(d *decision) (Result, error) {
 		return Wrong, j.wrong(d)
 	}
 	return Handed, j.hand(d, means, pass)
+}
+
+// typed reads what was typed.
+func (j *judgment) typed(d *decision) otp.Typed {
+	return otp.ParseDelivery(j.act.Typed, otp.DeliveryShape{Letter: d.r.Letter, Digits: digitsOf(d.key.ID), SignIn: int(d.r.Digits)})
 }
 
 // match finds whose code was typed: the recipient's, or that of a pass which wasn't withdrawn. It does the same work whatever was typed.
@@ -130,8 +134,7 @@ func (j *judgment) scanned(d *decision) (Result, error) {
 		means = ByPassTicket
 	}
 	switch {
-	case t.Attempt != r.Attempt, t.Pass == 0 && t.Generation != r.Code,
-		t.Pass > 0 && (int(t.Pass) > len(r.Passes) || r.Passes[t.Pass-1].GoneAt != 0 || r.Passes[t.Pass-1].Code != t.Generation):
+	case !j.fits(d):
 		return OldTicket, nil
 	case t.Device != j.c.binding(j.ckey.ID) && (!j.act.Offline || t.Device != j.c.Before):
 		return OtherDevice, nil
@@ -139,4 +142,19 @@ func (j *judgment) scanned(d *decision) (Result, error) {
 		return Late, nil
 	}
 	return Handed, j.hand(d, means, t.Pass)
+}
+
+// fits tells whether a ticket is of this attempt, and of the code or the pass that counts now.
+func (j *judgment) fits(d *decision) bool {
+	r, t := d.r, &j.ticket
+	switch {
+	case t.Attempt != r.Attempt:
+		return false
+	case t.Pass == 0:
+		return t.Generation == r.Code
+	case int(t.Pass) > len(r.Passes):
+		return false
+	}
+	pass := r.Passes[t.Pass-1]
+	return pass.GoneAt == 0 && pass.Code == t.Generation
 }

@@ -142,7 +142,7 @@ func (h *Handovers) PassBy(ctx context.Context, svc *service.Service, token stri
 	return &PassShown{View: viewOf(svc, keyOf(svc, id), r, b), Name: passOf(svc, id, r, b, int(n)-1).Name, Number: int(n)}, nil
 }
 
-// ShowPass gives a pass's code and ticket, on a press.
+// ShowPass gives a pass's code and ticket, on a press, from when on the recipient's own page shows theirs (S28).
 //
 // Faults: NotFound (pass_over), Conflict (code_not_yet), Unavailable.
 func (h *Handovers) ShowPass(ctx context.Context, svc *service.Service, id ledger.ID, number int) (*Shown, error) {
@@ -150,10 +150,10 @@ func (h *Handovers) ShowPass(ctx context.Context, svc *service.Service, id ledge
 	if err != nil {
 		return nil, orElse(err, errNotFound, errPass)
 	}
-	switch now := h.Ledger.Now().UnixMilli(); {
+	switch {
 	case number < 1 || number > len(r.Passes) || r.Passes[number-1].GoneAt > 0:
 		return nil, errPass
-	case r.State != Out && r.State != Arrived || now >= r.GoodUntil:
+	case !r.showable(h.Ledger.Now().UnixMilli()):
 		return nil, errNotYet
 	}
 	return h.shown(ctx, svc, id, r, otp.SpacePass, r.Passes[number-1].Code, uint8(number)) //nolint:gosec // at most MaxPasses

@@ -157,11 +157,15 @@ func (h *Handovers) ShowCode(ctx context.Context, svc *service.Service, id ledge
 	if err != nil {
 		return nil, err
 	}
-	now := h.Ledger.Now().UnixMilli()
-	if r.State != Arrived && (r.State != Out || now < r.From) || now >= r.GoodUntil {
+	if !r.showable(h.Ledger.Now().UnixMilli()) {
 		return nil, errNotYet
 	}
 	return h.shown(ctx, svc, id, r, otp.SpaceDelivery, r.Code, 0)
+}
+
+// showable tells whether a page may show a code of it, on a press (S28): in its window, or when the courier is there before it.
+func (r *Record) showable(at int64) bool {
+	return (r.State == Arrived || r.State == Out && at >= r.From) && at < r.GoodUntil
 }
 
 func (h *Handovers) shown(ctx context.Context, svc *service.Service, id ledger.ID, r *Record, space otp.Space, generation, pass uint8) (*Shown, error) {

@@ -267,6 +267,7 @@ func (p *Pages) courierAct(v *visit) error {
 		return errGone
 	}
 	var in struct {
+		Courier string      `json:"courier"`
 		Entries []entryJSON `json:"entries"`
 	}
 	if err := readActs(v.Exchange, &in); err != nil {
@@ -282,7 +283,7 @@ func (p *Pages) courierAct(v *visit) error {
 		}
 		in.Entries[i].Position = in.Entries[i].Position.coarse()
 	}
-	results, err := p.couriers.Act(v.Request.Context(), v.svc, p.cookie(v, cookieCourier), in.Entries, v.visitor)
+	results, err := p.couriers.Act(v.Request.Context(), v.svc, p.cookie(v, cookieCourier), in.Courier, in.Entries, v.visitor)
 	if err != nil {
 		return err
 	}
@@ -308,7 +309,7 @@ var (
 	entryKey      = regexp.MustCompile(`^[0-9a-f]{32}$`)
 	entryHandover = regexp.MustCompile(`^hnd_[0-9a-f]{32}$`)
 	entryWord     = regexp.MustCompile(`^[a-z_]{0,20}$`)
-	entryDoes     = []string{"arrive", "code", "ticket", "give_up", "refuse", "send", "weak"}
+	entryDoes     = []string{"arrive", "code", "ticket", "give_up", "refuse", "send", "weak", "sign_in_code"}
 )
 
 // wrong names the field of an entry that can't be right; "": none.

@@ -75,7 +75,7 @@ func newDepot(t *testing.T) *depot {
 	d := &depot{begin: time.Now(), codes: map[string]string{}, answers: map[string]resultJSON{}, signs: signs, kid: []byte("key-1 of the fake"), opens: opens}
 	text := base64.RawURLEncoding.EncodeToString
 	d.round = roundJSON{
-		Service: "Acme", Courier: "Kim", Depot: "Lyon 3", Until: d.begin.Add(8 * time.Hour), Device: "00112233445566ff", Letter: "D", Digits: 5, SignInDigits: 6,
+		Service: "Acme", Courier: "Kim", CourierID: "cou_kim", Depot: "Lyon 3", Until: d.begin.Add(8 * time.Hour), Device: "00112233445566ff", Letter: "D", Digits: 5, SignInDigits: 6,
 		Box:  boxJSON{1, text(opens.PublicKey().Bytes())},
 		Keys: []any{map[string]string{"kty": "EC", "crv": "P-256", "x": text(point[1:33]), "y": text(point[33:]), "kid": text(d.kid), "use": "sig", "alg": "ES256"}},
 		Weak: []string{"identity", "photo"},
@@ -120,7 +120,7 @@ func (d *depot) Round(_ context.Context, _ *service.Service, device string, _ *a
 	return d.shift(), nil
 }
 
-func (d *depot) Act(ctx context.Context, _ *service.Service, device string, entries []entryJSON, _ *account.Visitor) ([]resultJSON, error) {
+func (d *depot) Act(ctx context.Context, _ *service.Service, device, by string, entries []entryJSON, _ *account.Visitor) ([]resultJSON, error) {
 	d.mu.Lock()
 	if d.over || device == "" || device != d.device {
 		d.mu.Unlock()
@@ -129,6 +129,10 @@ func (d *depot) Act(ctx context.Context, _ *service.Service, device string, entr
 	if d.down {
 		d.mu.Unlock()
 		return nil, fault.New(fault.Unavailable, "busy", "Later.")
+	}
+	if by != "" && by != d.round.CourierID {
+		d.mu.Unlock()
+		return nil, errAnotherCourier
 	}
 	var all []resultJSON
 	for _, e := range entries {
@@ -162,6 +166,8 @@ func (d *depot) judge(e *entryJSON) resultJSON {
 	switch {
 	case p.State == "handed_over":
 		r.Result = "over"
+	case e.Do == "sign_in_code":
+		r.Result = "sign_in_code"
 	case e.Do == "arrive":
 		p.State, p.ArrivedAt = "arrived", time.Now()
 	case e.Do == "give_up":
@@ -178,8 +184,6 @@ func (d *depot) judge(e *entryJSON) resultJSON {
 			typed = d.open(e)
 		}
 		switch {
-		case typed == "000000":
-			r.Result = "sign_in_code"
 		case typed == d.codes[e.Handover]:
 			done("code", "confirmed")
 		default:
@@ -482,7 +486,7 @@ func TestCourierWords(t *testing.T) {
 			t.Errorf("no words for the state %s", state)
 		}
 	}
-	for _, result := range strings.Fields("handed_over wrong unclear sign_in_code not_arrived stopped blocked exhausted not_yours other_parcel old_ticket bad_ticket other_device old_attempt over conflict expired not_allowed wait sends_used_up unknown_key") {
+	for _, result := range strings.Fields("handed_over wrong unclear sign_in_code not_arrived stopped blocked exhausted not_yours other_parcel old_ticket bad_ticket other_device old_attempt over conflict expired not_allowed wait sends_used_up ticket_later not_known send_unknown") {
 		if !have["answer."+result] {
 			t.Errorf("no word for the answer %s", result)
 		}

@@ -49,7 +49,7 @@ func (c *rounds) Round(ctx context.Context, svc *service.Service, device string,
 func (c *rounds) round(ctx context.Context, svc *service.Service, dev *handover.Device) (*roundJSON, error) {
 	id, public := svc.BoxKey()
 	out := &roundJSON{
-		Service: svc.Name, Courier: dev.Name, Depot: dev.Depot, Until: dev.Until, Now: c.now().UTC(), Device: dev.BindingText(),
+		Service: svc.Name, Courier: dev.Name, CourierID: handover.FormatCourier(dev.Courier), Depot: dev.Depot, Until: dev.Until, Now: c.now().UTC(), Device: dev.BindingText(),
 		Letter: svc.Policy.DeliveryLetter, Digits: svc.Policy.DeliveryDigits, SignInDigits: svc.Policy.CodeLength,
 		Box: boxJSON{int(id), base64.RawURLEncoding.EncodeToString(public)}, Weak: weakWords(svc.Policy.DeliveryWeak), Parcels: []parcelJSON{},
 	}
@@ -95,10 +95,13 @@ func parcelOf(v *handover.View) *parcelJSON {
 }
 
 // Act implements couriers.
-func (c *rounds) Act(ctx context.Context, svc *service.Service, device string, entries []entryJSON, _ *account.Visitor) ([]resultJSON, error) {
+func (c *rounds) Act(ctx context.Context, svc *service.Service, device, by string, entries []entryJSON, _ *account.Visitor) ([]resultJSON, error) {
 	dev, err := c.handovers.DeviceBy(ctx, svc, device)
 	if err != nil {
 		return nil, err
+	}
+	if by != "" && by != handover.FormatCourier(dev.Courier) {
+		return nil, errAnotherCourier
 	}
 	results := make([]resultJSON, 0, len(entries))
 	for i := range entries {
@@ -110,6 +113,8 @@ func (c *rounds) Act(ctx context.Context, svc *service.Service, device string, e
 	}
 	return results, nil
 }
+
+var errAnotherCourier = fault.New(fault.Conflict, "another_courier", "This phone belongs to another courier now. What was done on it before is kept until it is theirs again.")
 
 // act is one entry. What is wrong with it is its result; an error is what the others would meet, too.
 func (c *rounds) act(ctx context.Context, svc *service.Service, who handover.Who, e *entryJSON) (*resultJSON, error) {
@@ -176,7 +181,7 @@ func refused(out *resultJSON, err error) (*resultJSON, error) {
 var (
 	doWords = map[string]handover.Do{
 		"arrive": handover.DoArrive, "code": handover.DoCode, "ticket": handover.DoTicket, "give_up": handover.DoGiveUp, "refuse": handover.DoRefuse,
-		"send": handover.DoSend, "weak": handover.DoWeak,
+		"send": handover.DoSend, "weak": handover.DoWeak, "sign_in_code": handover.DoSignIn,
 	}
 	reasonWords = []handover.Reason{handover.NobodyHome, handover.NoAccess, handover.WrongAddress, handover.OtherReason}
 	meansWords  = []handover.Means{handover.ByIdentity, handover.ByPhoto}

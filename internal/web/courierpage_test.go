@@ -249,7 +249,7 @@ func TestCourierHandsOver(t *testing.T) {
 	if at := all[0].Position; all[0].Do != "arrive" || at == nil || *at != (positionJSON{48.85, 2.35, leastAccuracy}) || !all[0].Steady {
 		t.Errorf("the arrival is %+v", all[0])
 	}
-	if all[1].Code != "D-11111" || all[1].Offline || all[2].Code != "000000" || all[3].Code != "D-48213" || len(all) != 4 {
+	if all[1].Code != "D-11111" || all[1].Offline || all[2].Do != "sign_in_code" || all[2].Code+all[2].Sealed != "" || all[3].Code != "D-48213" || len(all) != 4 {
 		t.Errorf("%+v", all)
 	}
 	if kept := eval[string](p, "store.read((s) => store.got(s.queue.getAll())).then(JSON.stringify)"); kept != "[]" {
@@ -396,11 +396,11 @@ func TestCourierJudgesTickets(t *testing.T) {
 		"changed":                    {string(spoilt), "bad_ticket"},
 		"cut":                        {good[:len(good)-1], "bad_ticket"},
 		"not ours":                   {newDepot(t).ticket(t, id, nil), "bad_ticket"},
-		"a newer key's, or nobody's": {p.depot.ticket(t, id, func(b []byte) { b[38]++ }), "unknown_key"},
+		"a newer key's, or nobody's": {p.depot.ticket(t, id, func(b []byte) { b[38]++ }), "ticket_later"},
 		"another version":            {p.depot.ticket(t, id, func(b []byte) { b[0] = 2 }), "bad_ticket"},
 		"another parcel":             {p.depot.ticket(t, p.parcel(1), nil), "other_parcel"},
-		"another attempt":            {p.depot.ticket(t, id, func(b []byte) { b[17] = 2 }), "unknown_key"},
-		"another generation":         {p.depot.ticket(t, id, func(b []byte) { b[18] = 2 }), "unknown_key"},
+		"another attempt":            {p.depot.ticket(t, id, func(b []byte) { b[17] = 2 }), "ticket_later"},
+		"another generation":         {p.depot.ticket(t, id, func(b []byte) { b[18] = 2 }), "ticket_later"},
 		"an older attempt":           {p.depot.ticket(t, id, func(b []byte) { b[17] = 0 }), "old_ticket"},
 		"an older code":              {p.depot.ticket(t, id, func(b []byte) { b[18] = 0 }), "old_ticket"},
 		"a neighbour's":              {p.depot.ticket(t, id, func(b []byte) { b[18], b[19] = 7, 1 }), "confirmed_offline"},

@@ -18,8 +18,10 @@ type couriers interface {
 	Enrol(ctx context.Context, svc *service.Service, token, nonce string, v *account.Visitor) (*shift, error)
 	// Round is what the device has to know for its shift.
 	Round(ctx context.Context, svc *service.Service, device string, v *account.Visitor) (*roundJSON, error)
-	// Act does what a courier did, in order, with one result for each. The same entry's key again gets the same result.
-	Act(ctx context.Context, svc *service.Service, device string, entries []entryJSON, v *account.Visitor) ([]resultJSON, error)
+	// Act does what a courier did, in order, with one result for each. The same entry's key again gets the same result. By is the courier whom the page takes
+	// for its own ("" for whom the device token says): a phone goes from one to the next, and what one did isn't taken as another's (Conflict,
+	// another_courier).
+	Act(ctx context.Context, svc *service.Service, device, by string, entries []entryJSON, v *account.Visitor) ([]resultJSON, error)
 }
 
 // shift is a shift that begins on a device.
@@ -33,6 +35,7 @@ type shift struct {
 type roundJSON struct {
 	Service      string       `json:"service"`
 	Courier      string       `json:"courier"`
+	CourierID    string       `json:"courier_id"`
 	Depot        string       `json:"depot"`
 	Until        time.Time    `json:"until"`
 	Now          time.Time    `json:"now"`

@@ -268,7 +268,11 @@ func (p *Pages) showOrder(v *visit, order string, at ledger.ID, refused error) e
 	pg.Title = pg.T("depot.order", "order", d.Order)
 	if refused != nil {
 		d.At = handover.FormatID(at)
-		return p.again(v, refused, "depotorder.html", pg, "note")
+		field := ""
+		if fault.As(refused).Field == "note" {
+			field = "note-" + d.At
+		}
+		return p.again(v, refused, "depotorder.html", pg, field)
 	}
 	return p.show(v, http.StatusOK, "depotorder.html", pg)
 }

@@ -23,7 +23,7 @@ const (
 	liveBeat     = 10 * time.Second // a sign of life, so that the page finds out when it is cut off
 	liveFor      = 5 * time.Minute  // then the browser asks again, which looks at its rights anew
 	liveCalls    = 500              // pages of calls on one node
-	liveParcels  = 2000             // pages of deliveries, likewise
+	liveParcels  = 2000             // pages of deliveries, likewise; as many again of those who have proven that they are theirs
 	liveOfOne    = 4                // pages about one thing, likewise: more tabs than that look by themselves
 	refreshEvery = 15               // seconds; without JavaScript
 )

@@ -87,7 +87,12 @@ func (pg *page) Forms(key string) (string, error) {
 
 // Contact is a masked contact in words.
 func (pg *page) Contact(w *account.Way) string {
-	if w.Kind == contact.Phone {
+	switch {
+	case w.Digits == "" && w.Kind == contact.Phone:
+		return pg.T("contact.hidden_phone")
+	case w.Contact == "" && w.Kind != contact.Phone:
+		return pg.T("contact.hidden_email")
+	case w.Kind == contact.Phone:
 		return pg.T("contact.phone", "digits", w.Digits)
 	}
 	return w.Contact

@@ -16,10 +16,8 @@ type neighbour struct {
 	Says []string
 }
 
-// CanShow tells whether the pass's code would be taken.
-func (d *neighbour) CanShow(pg *page) bool {
-	return (d.State == handover.Out || d.State == handover.Arrived) && pg.pages.Now().Before(d.GoodUntil) && !d.Blocked && d.StoppedAt.IsZero()
-}
+// CanShow tells whether the pass's code can be shown now and would be taken.
+func (d *neighbour) CanShow(pg *page) bool { return pg.canShow(d.View) }
 
 // passed finds the pass of a link.
 func (p *Pages) passed(v *visit) (*neighbour, *page, error) {
@@ -38,6 +36,8 @@ func (p *Pages) passed(v *visit) (*neighbour, *page, error) {
 			d.Says = append(d.Says, pg.T("track.look_first"))
 		}
 	case d.State == handover.HandedOver:
+	case d.State == handover.Out && pg.pages.Now().Before(d.From) && !d.Blocked && d.StoppedAt.IsZero():
+		d.Says = []string{pg.T("pass.text", "name", pg.Isolated(d.Name)), pg.T("track.code_from", "time", pg.At(d.View, d.From))}
 	default:
 		d.Says = []string{pg.T("pass.not_now")}
 	}

@@ -157,6 +157,10 @@ func (p *Pages) doProve(v *visit) error {
 // beginProof sends a code to a contact.
 func (p *Pages) beginProof(v *visit, to contact.Contact) (*account.Step, error) {
 	s, err := p.Accounts.Prove(v.Request.Context(), v.svc, to, v.visitor)
+	return p.sendProof(v, s, err)
+}
+
+func (p *Pages) sendProof(v *visit, s *account.Step, err error) (*account.Step, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -81,10 +81,12 @@ type sendWay struct {
 type dayChoice struct{ Date, Words string }
 
 // CanShow tells whether the code can be shown now (S28) and would be taken.
-func (d *parcel) CanShow(pg *page) bool {
+func (d *parcel) CanShow(pg *page) bool { return pg.canShow(d.View) }
+
+func (pg *page) canShow(v *handover.View) bool {
 	now := pg.pages.Now()
-	begun := d.State == handover.Arrived || d.State == handover.Out && !now.Before(d.From)
-	return begun && now.Before(d.GoodUntil) && !d.Blocked && d.StoppedAt.IsZero()
+	begun := v.State == handover.Arrived || v.State == handover.Out && !now.Before(v.From)
+	return begun && now.Before(v.GoodUntil) && !v.Blocked && v.StoppedAt.IsZero()
 }
 
 // UnderWay tells whether a code of it would be taken at the door.
@@ -196,6 +198,7 @@ func (p *Pages) about(v *visit, d *parcel, title string) *page {
 func (p *Pages) proofPage(v *visit, d *parcel) *page {
 	pg := p.about(v, d, "")
 	pg.Title = pg.T("track.prove")
+	seen := map[contact.Kind]int{}
 	for i := 0; ; i++ {
 		c, ok := d.Contact(i)
 		if !ok {
@@ -205,7 +208,11 @@ func (p *Pages) proofPage(v *visit, d *parcel) *page {
 		if c.Kind() == contact.Email {
 			by = service.Email
 		}
-		d.Ways = append(d.Ways, contactWay{i, pg.T("way."+string(by), "contact", pg.Told(c))})
+		words := pg.T("way."+string(by), "contact", pg.Contact(&account.Way{Kind: c.Kind()})) // whoever has nothing but the link isn't told the contact
+		if seen[c.Kind()]++; seen[c.Kind()] > 1 {
+			words += " (" + strconv.Itoa(seen[c.Kind()]) + ")"
+		}
+		d.Ways = append(d.Ways, contactWay{i, words})
 	}
 }
 
@@ -252,8 +259,11 @@ func (p *Pages) trackLive(v *visit) error {
 	if err != nil {
 		return err
 	}
-	code := v.Request.URL.Query().Get("code")
-	return p.stream(v, &p.parcels, d.ID, func() (*live, error) {
+	code, places := v.Request.URL.Query().Get("code"), &p.parcels
+	if d.Proven {
+		places = &p.recipients
+	}
+	return p.stream(v, places, d.ID, func() (*live, error) {
 		if v.signed != nil {
 			if ok, err := p.maybeSigned(v); err != nil {
 				return nil, err
@@ -327,8 +337,8 @@ func (p *Pages) doTrackProve(v *visit) error {
 	if err != nil || !ok {
 		return p.show(v, http.StatusOK, "trackprove.html", pg)
 	}
-	s, err := p.beginProof(v, to)
-	if err != nil {
+	s, err := p.Accounts.ProveUnnamed(v.Request.Context(), v.svc, to, v.visitor)
+	if s, err = p.sendProof(v, s, err); err != nil {
 		return p.again(v, err, "trackprove.html", pg, "")
 	}
 	p.setNext(v, d.Path)

@@ -53,23 +53,24 @@ type Options struct {
 // Pages serves the pages of all services.
 type Pages struct {
 	Options
-	words     *words
-	help      *help
-	templates *template.Template
-	assets    map[string]asset // by name
-	shows     map[string]bool  // the paths of pages that can be gone back to
-	guard     *http.CrossOriginProtection
-	mux       *httpx.Mux
-	calls     streams // pages that are kept up to date
-	parcels   streams // likewise
-	couriers  couriers
+	words      *words
+	help       *help
+	templates  *template.Template
+	assets     map[string]asset // by name
+	shows      map[string]bool  // the paths of pages that can be gone back to
+	guard      *http.CrossOriginProtection
+	mux        *httpx.Mux
+	calls      streams // pages that are kept up to date
+	parcels    streams // likewise, for who has a link; they can't take
+	recipients streams // the places of those who have proven that it is theirs
+	couriers   couriers
 }
 
 // New reads templates, words, help and assets; the error says what is wrong with one.
 func New(opt Options) (*Pages, error) {
 	p := &Pages{
 		Options: opt, shows: map[string]bool{}, guard: http.NewCrossOriginProtection(),
-		calls: streams{most: liveCalls}, parcels: streams{most: liveParcels},
+		calls: streams{most: liveCalls}, parcels: streams{most: liveParcels}, recipients: streams{most: liveParcels},
 	}
 	var err error
 	if opt.Handovers != nil {

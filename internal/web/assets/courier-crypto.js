@@ -95,7 +95,7 @@ const sealTyped = async (box, entry, typed) => {
   return textOf(joined(Uint8Array.of(box.key), enc, sealed));
 };
 
-// typedCode reads a delivery code as it is typed or pasted: { code }, or { wrong: "sign_in_code" | "unclear", digits }.
+// typedCode reads a delivery code as it is typed or pasted: { code }, or { wrong: "sign_in_code" | "unclear" }.
 const typedCode = (text, letter, digits, signIn) => {
   const nd = /^\p{Nd}$/u;
   const value = (c) => { // the digits of each script stand in a row of ten
@@ -109,9 +109,9 @@ const typedCode = (text, letter, digits, signIn) => {
   const only = plain.replace(/[\s.\p{Pd}]/gu, "");
   if (/^\d+$/.test(only)) {
     if (only.length === digits) return { code: letter + "-" + only };
-    if (only.length === signIn) return { wrong: "sign_in_code", digits: only.length };
+    if (only.length === signIn) return { wrong: "sign_in_code" };
   }
   const runs = plain.match(/(?<!\d)\d(?:[ -]?\d)*(?!\d)/g) || [];
-  if (/\p{L}/u.test(plain) && !only.startsWith(letter) && runs.some((run) => run.replace(/\D/g, "").length === signIn)) return { wrong: "sign_in_code", digits: signIn };
-  return { wrong: "unclear", digits: only.replace(/\D/g, "").length };
+  if (/\p{L}/u.test(plain) && !only.startsWith(letter) && runs.some((run) => run.replace(/\D/g, "").length === signIn)) return { wrong: "sign_in_code" };
+  return { wrong: "unclear" };
 };

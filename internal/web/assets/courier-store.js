@@ -9,7 +9,7 @@ const store = (() => {
     const request = indexedDB.open("courier", 1);
     request.onupgradeneeded = () => {
       const db = request.result;
-      db.createObjectStore("kept"); // round, clock
+      db.createObjectStore("kept"); // round, clock; who is the round's courier, and acts counts what the server has said
       db.createObjectStore("queue", { keyPath: "n", autoIncrement: true }); // entries, in order
       db.createObjectStore("answers"); // by an entry's key, until it is shown
       db.createObjectStore("notices", { keyPath: "key" }); // what became of entries that nobody waited for
@@ -69,18 +69,27 @@ const clock = (() => {
   return { set, load, now };
 })();
 
-// sender carries the queue to the server: in order, one batch at a time, from one tab at a time.
+// problemOf is the code of the server's own no; "": something between it and this phone has answered, and that is no more than no signal.
+const problemOf = async (res) => {
+  if (!(res.headers.get("Content-Type") || "").startsWith("application/problem+json")) return "";
+  return (await res.json().catch(() => ({}))).code || "";
+};
+
+// sender carries the queue to the server: in order, one batch at a time, from one tab at a time. What one courier did is never sent as another's: it waits
+// until this phone is theirs again.
 const sender = (() => {
   const batch = 50, patience = 8000, pause = 30000;
   const plain = new Map(); // what was typed, for the first try only: what is kept is sealed
   const heard = new Map(); // answers of this page's entries, also when they can't be kept
   let running, timer, listener = () => {};
   const changed = (what) => listener(what);
-  const post = async (entries) => {
-    const body = JSON.stringify({ entries: entries.map(({ n, verified, ...entry }) => entry) });
+  const post = async (courier, entries) => {
+    const body = JSON.stringify({ courier, entries: entries.map(({ n, verified, courier: theirs, ...entry }) => entry) });
     const res = await fetch("/courier/act", { method: "POST", headers: { "Content-Type": "application/json" }, body, signal: AbortSignal.timeout(patience) });
-    if (!res.ok) return { status: res.status, retry: Number(res.headers.get("Retry-After")) || 0 };
-    return { status: 200, ...(await res.json()) };
+    if (!res.ok) return { status: res.status, code: await problemOf(res), retry: Number(res.headers.get("Retry-After")) || 0 };
+    const { now, results } = await res.json();
+    if (!Array.isArray(results)) throw new Error("not the server's answer");
+    return { status: 200, now, results };
   };
   const single = (work) => {
     if (navigator.locks) return navigator.locks.request("courier-send", work);
@@ -93,34 +102,37 @@ const sender = (() => {
     if (kept) s.kept.put(kept, "clock");
     const round = await store.got(s.kept.get("round"));
     for (const entry of entries) {
-      const result = results.find((r) => r.key === entry.key), parcel = round?.parcels.find((p) => p.id === entry.handover);
+      const result = results.find((r) => r.key === entry.key), parcel = round?.parcels.find((p) => p.id === entry.handover), was = parcel?.state;
       s.queue.delete(entry.n);
       if (parcel && result.parcel) Object.assign(parcel, withoutGone(parcel, result.parcel));
       s.answers.put(result, entry.key);
-      const quiet = result.result === "done" || (result.result === "handed_over" && entry.do !== "code");
+      const told = (entry.do === "ticket" && entry.verified) || entry.do === "weak" || was === "handed_over"; // the courier has seen it as handed over
+      const quiet = result.result === "done" || entry.do === "sign_in_code" || (result.result === "handed_over" && told);
       if (entry.offline && !quiet) s.notices.put({ key: entry.key, handover: entry.handover, initials: parcel?.initials || "", do: entry.do, result: result.result });
     }
     if (round) s.kept.put(round, "round");
+    s.kept.put(((await store.got(s.kept.get("acts"))) || 0) + 1, "acts");
   });
   // A parcel of the server's replaces the one before, also where something is no longer there.
   const withoutGone = (old, fresh) => ({ arrived_at: undefined, means: undefined, certainty: undefined, ...fresh });
 
   // once sends one batch; true: there may be more.
   const once = async () => {
-    const waiting = await store.read((s) => store.got(s.queue.getAll(null, batch)));
+    const [all, who] = await store.read((s) => Promise.all([store.got(s.queue.getAll()), store.got(s.kept.get("who"))]));
+    const waiting = all.filter((entry) => entry.courier === who).slice(0, batch);
     if (!waiting.length) return false;
     const outgoing = waiting.map((entry) => {
       if (!plain.has(entry.key)) return entry;
       const { sealed, ...rest } = entry;
       return { ...rest, code: plain.get(entry.key) };
     });
-    let reply = await post(outgoing);
+    let reply = await post(who, outgoing);
     let taken = waiting;
-    if (refused(reply.status) && waiting.length > 1) { // one that the server can't take must not hold up the others
+    if (refused(reply) && waiting.length > 1) { // one that the server can't take must not hold up the others
       taken = waiting.slice(0, 1);
-      reply = await post(outgoing.slice(0, 1));
+      reply = await post(who, outgoing.slice(0, 1));
     }
-    if (refused(reply.status)) reply = { status: 200, now: null, results: [{ key: taken[0].key, handover: taken[0].handover, result: "not_allowed" }] };
+    if (refused(reply) && reply.code) reply = { status: 200, now: null, results: [{ key: taken[0].key, handover: taken[0].handover, result: "not_allowed" }] };
     if (reply.status !== 200) throw Object.assign(new Error("not sent"), reply);
     for (const result of reply.results) heard.set(result.key, result);
     taken = taken.filter((entry) => heard.has(entry.key));
@@ -128,7 +140,7 @@ const sender = (() => {
     for (const entry of taken) plain.delete(entry.key);
     return true;
   };
-  const refused = (status) => status >= 400 && status < 500 && ![401, 403, 404, 408, 421, 425, 429].includes(status);
+  const refused = ({ status, code }) => status >= 400 && status < 500 && ![401, 403, 404, 408, 421, 425, 429].includes(status) && code !== "another_courier";
 
   // pump sends what there is. It throws when there is no signal, or with the status of a server that doesn't take it now.
   const pump = () => single(async () => {
@@ -137,11 +149,13 @@ const sender = (() => {
       while (await once()) changed("settled");
     } catch (e) {
       await late().catch(() => {});
-      if (e.status === 401) changed("over");
+      if (isOver(e)) changed("over");
       else timer = setTimeout(() => pump().catch(() => {}), Math.max(pause, 1000 * (e.retry || 0)));
       throw e;
     }
   });
+  // isOver tells whether the server itself has said that the shift is over.
+  const isOver = ({ status, code }) => status === 401 && !!code;
   // late marks what waits as done without signal: from now on it is settled rather than answered.
   const late = () => store.write(async (s) => {
     plain.clear();
@@ -165,5 +179,5 @@ const sender = (() => {
     await store.write((s) => s.answers.clear());
     await late();
   });
-  return { start, pump, post, answer, plain, listen: (f) => { listener = f; } };
+  return { start, pump, post, answer, plain, isOver, listen: (f) => { listener = f; } };
 })();

@@ -8,7 +8,7 @@ const fill = (text, values) => Object.entries(values).reduce((all, [name, value]
 const t = (key, values = {}) => fill(words[key] ?? key, values);
 const count = (key, n, values = {}) => fill(words[key + "." + plural.select(n)] ?? words[key + ".other"], { n, ...values });
 
-const app = { round: null, queue: [], notices: [], ended: false, busy: false, token: "", problem: "", view: { name: "list" } };
+const app = { round: null, hidden: false, queue: [], others: 0, notices: [], ended: false, busy: false, token: "", problem: "", acts: 0, view: { name: "list" } };
 const finished = ["handed_over", "attempted", "refused", "returned", "expired", "canceled"];
 const mostTyped = 6;
 
@@ -20,7 +20,7 @@ const h = (tag, about = {}, ...children) => {
     else if (value === true) e.setAttribute(name, "");
     else if (value !== false && value !== undefined) e.setAttribute(name, value);
   }
-  e.append(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));
+  e.append(...children.flat(2).filter((c) => c !== null && c !== undefined && c !== false));
   return e;
 };
 const said = (text) => h("bdi", { dir: "auto" }, text);
@@ -30,7 +30,7 @@ const seen = (p) => {
   const waiting = app.queue.filter((e) => e.handover === p.id && e.attempt === p.attempt);
   const has = (...kinds) => waiting.findLast((e) => kinds.includes(e.do));
   const typed = waiting.filter((e) => e.do === "code").length;
-  const ticket = waiting.find((e) => e.do === "ticket" && e.verified);
+  const ticket = waiting.find((e) => e.do === "ticket" && e.verified), unsure = has("ticket");
   const over = finished.includes(p.state);
   let outcome = "";
   if (over) outcome = p.certainty === "weaker" ? "weaker" : p.certainty === "confirmed_offline" ? "confirmed_offline" : p.state;
@@ -38,7 +38,7 @@ const seen = (p) => {
   else if (has("weak")) outcome = "weak";
   else if (has("give_up")) outcome = "attempted";
   else if (has("refuse")) outcome = "refused";
-  else if (typed) outcome = "will_be_checked";
+  else if (typed || unsure) outcome = "will_be_checked";
   return { arrived: !!p.arrived_at || p.state === "arrived" || !!has("arrive"), tries: Math.min(mostTyped, p.tries_left) - typed, outcome, over, used: over || !!ticket, waiting: waiting.length };
 };
 
@@ -52,28 +52,41 @@ const time = (p) => {
 
 // --- What is kept, and what the server says.
 
+// past tells whether a round's shift is over, as far as this phone can tell the time.
+const past = (round) => !!round && clock.now().at > Date.parse(round.until);
+
 const load = async () => {
   try {
     await store.read(async (s) => {
-      const [round, kept, ended, link, queue, notices] = await Promise.all([store.got(s.kept.get("round")), store.got(s.kept.get("clock")), store.got(s.kept.get("ended")), store.got(s.kept.get("link")), store.got(s.queue.getAll()), store.got(s.notices.getAll())]);
+      const [round, kept, ended, link, who, queue, notices] = await Promise.all([store.got(s.kept.get("round")), store.got(s.kept.get("clock")), store.got(s.kept.get("ended")), store.got(s.kept.get("link")), store.got(s.kept.get("who")), store.got(s.queue.getAll()), store.got(s.notices.getAll())]);
       clock.load(kept);
       app.round = (app.loose && app.round) || round || null;
       app.ended ||= !!ended;
       app.link = link;
-      app.queue = queue;
+      app.queue = queue.filter((e) => e.courier === who);
+      app.others = queue.length - app.queue.length; // of who had this phone before
       app.notices = notices;
     });
   } catch {
     app.loose = true; // nothing can be kept on this phone; what there is lives as long as the page
   }
+  app.hidden = past(app.round); // it may be this phone's clock that is wrong: the server says, when there is signal
+  if (app.hidden) Object.assign(app, { round: null, ended: true });
 };
-const take = async (round) => {
+// acts tells what the server has said until now, on this page and on others: a list that was asked for before is older.
+const acts = async () => [app.acts, await store.read((s) => store.got(s.kept.get("acts"))).catch(() => 0)].join();
+// take takes over a round that was asked for at a time (acts); false: it is an old one.
+const take = async (round, asked) => {
+  if (asked !== undefined && asked !== (await acts())) return false;
+  app.acts++;
   app.ended = false;
   app.round = round;
   const now = clock.set(round.now);
   try {
-    await store.write((s) => {
+    await store.write(async (s) => {
+      s.kept.put(((await store.got(s.kept.get("acts"))) || 0) + 1, "acts");
       s.kept.put(round, "round");
+      s.kept.put(round.courier_id, "who");
       s.kept.delete("ended");
       s.kept.delete("link");
       s.kept.put(now, "clock");
@@ -84,16 +97,20 @@ const take = async (round) => {
     app.loose = true;
   }
   await load();
+  return true;
 };
-// over forgets the round. What isn't sent yet is no parcel's address: it stays until it is delivered.
+// over forgets the round. What isn't sent yet and what nobody has read yet is no parcel's address: it stays.
 const over = async () => {
-  Object.assign(app, { round: null, ended: true, notices: [], view: { name: "list" } });
+  Object.assign(app, { round: null, ended: true, view: { name: "list" } });
   try {
-    await store.write((s) => {
+    await store.write(async (s) => {
+      const [who, acts, notices] = await Promise.all([store.got(s.kept.get("who")), store.got(s.kept.get("acts")), store.got(s.notices.getAll())]);
       s.kept.clear();
       s.kept.put(true, "ended");
+      s.kept.put(who, "who");
+      s.kept.put(acts, "acts");
       s.answers.clear();
-      s.notices.clear();
+      for (const { initials, ...notice } of notices) s.notices.put(notice);
     });
   } catch { /* the page shows none of it */ }
   await load();
@@ -104,12 +121,20 @@ const ask = async (path, body) => {
   const about = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
   return fetch(path, { ...about, cache: "no-store", signal: AbortSignal.timeout(8000) });
 };
+// roundOf reads a round; what isn't one is no answer of the server's.
+const roundOf = async (res) => {
+  const round = await res.json();
+  if (!Array.isArray(round?.parcels) || !round.courier_id) throw new Error("not a round");
+  return round;
+};
 const refresh = async () => {
   if (!navigator.onLine) return;
   try {
-    const res = await ask("/courier/round");
-    if (res.status === 401 && app.round) return over();
-    if (res.ok) await take(await res.json());
+    for (let again = 0; again < 2; again++) {
+      const asked = await acts(), res = await ask("/courier/round");
+      if ((app.round || app.hidden) && sender.isOver({ status: res.status, code: res.ok ? "" : await problemOf(res) })) return over();
+      if (!res.ok || (await take(await roundOf(res), asked))) break;
+    }
   } catch { /* no signal */ }
   render();
 };
@@ -131,13 +156,14 @@ const enrol = async () => {
   app.problem = "";
   await sender.pump().catch(() => {}); // an earlier shift's
   try {
-    const res = await ask("/courier/enrol", await linked(app.token));
+    const res = await ask("/courier/enrol", await linked(app.token)), code = res.ok ? "" : await problemOf(res);
     if (res.ok) {
+      const round = await roundOf(res);
       app.token = "";
       app.link = undefined;
-      await take(await res.json());
+      await take(round);
       sender.pump().catch(() => {});
-    } else if (res.status < 500 && res.status !== 429) {
+    } else if (code && res.status < 500 && res.status !== 429) {
       app.token = "";
       app.link = undefined;
       await store.write((s) => { s.kept.delete("link"); }).catch(() => {});
@@ -156,7 +182,7 @@ const current = (p) => app.round?.parcels.find((one) => one.id === p.id) || p;
 
 const entryOf = (p, what) => {
   const now = clock.now();
-  return { key: randomKey(), handover: p.id, attempt: p.attempt, at: new Date(now.at).toISOString(), steady: now.steady, offline: !navigator.onLine, ...what };
+  return { key: randomKey(), handover: p.id, attempt: p.attempt, at: new Date(now.at).toISOString(), steady: now.steady, offline: !navigator.onLine, courier: app.round.courier_id, ...what };
 };
 const where = () => new Promise((done) => {
   if (!navigator.geolocation) return done(undefined);
@@ -171,20 +197,24 @@ const where = () => new Promise((done) => {
   }, { timeout: 5000, maximumAge: 60000 });
 });
 
-// judged is what this phone can say of a ticket: the server's words for it, or "confirmed_offline".
+// gate is what this phone knows to stand before a hand-over, as the server would say it; "": nothing. With signal the server is asked: it may know better.
+const gate = (p) => {
+  const state = seen(p);
+  if (state.used) return "over";
+  if (p.stopped) return "stopped";
+  if (!state.arrived) return "not_arrived";
+  return p.blocked || state.tries <= 0 ? "blocked" : "";
+};
+// judged is what this phone can say of a ticket: the server's words for it, "confirmed_offline", or "ticket_later" for what only the server can know.
 const judged = async (p, text) => {
-  const ticket = readTicket(text), state = seen(p), signed = ticket ? await ticketSigned(ticket, app.round.keys) : "no";
+  const ticket = readTicket(text), signed = ticket ? await ticketSigned(ticket, app.round.keys) : "no", now = clock.now();
   if (signed === "no") return "bad_ticket";
   if (ticket.handover !== p.id) return "other_parcel";
   if (ticket.attempt < p.attempt || (!ticket.pass && ticket.generation < p.generation)) return "old_ticket"; // a pass counts its own
-  if (ticket.attempt > p.attempt || (!ticket.pass && ticket.generation > p.generation)) return "unknown_key"; // newer than what this phone knows
-  if (ticket.device !== app.round.device) return "other_device";
-  if (ticket.until < clock.now().at) return "expired";
-  if (state.used) return "over";
-  if (p.stopped) return "stopped";
-  if (p.blocked) return "blocked";
-  if (!state.arrived) return "not_arrived";
-  return signed === "yes" ? "confirmed_offline" : "unknown_key";
+  if (ticket.attempt === p.attempt && ticket.device !== app.round.device) return "other_device";
+  if (ticket.until < now.at && now.steady) return "expired";
+  const newer = ticket.attempt > p.attempt || (!ticket.pass && ticket.generation > p.generation);
+  return gate(p) || (signed === "yes" && !newer && ticket.until >= now.at ? "confirmed_offline" : "ticket_later");
 };
 const drop = async (key) => {
   try {
@@ -198,56 +228,54 @@ const drop = async (key) => {
 // act keeps an entry, sends it, and says what became of it. Nothing counts as kept before it is on the disk.
 const act = async (p, what) => {
   p = current(p);
-  const entry = entryOf(p, what), typed = entry.code, local = entry.ticket ? await judged(p, entry.ticket) : "";
-  if (typed) {
-    delete entry.code;
-    entry.sealed = await sealTyped(app.round.box, entry, typed);
-  }
+  const same = JSON.stringify([p.id, p.attempt, what]), again = app.unsure?.same === same, entry = again ? app.unsure.entry : entryOf(p, what), typed = what.code;
+  const local = entry.do === "ticket" ? await judged(p, entry.ticket) : ["code", "weak"].includes(entry.do) ? gate(p) : "";
+  delete entry.code;
+  if (typed) entry.sealed = await sealTyped(app.round.box, entry, typed);
   if (entry.do === "ticket") entry.verified = local === "confirmed_offline";
-  const without = () => { // the answer when there is no signal
-    if (entry.do === "send") return { result: "no_signal" };
-    if (entry.do === "ticket") return { result: local };
-    return { result: entry.do === "code" ? "will_be_checked" : entry.do === "weak" ? "weak_later" : "later" };
-  };
-  if (entry.offline && (entry.do === "send" || (entry.do === "ticket" && !entry.verified))) return without();
-  try {
-    await store.write((s) => { s.queue.add(entry); });
-  } catch {
+  const without = { // the answer when there is no signal
+    code: local || "will_be_checked", weak: local || "weak_later", ticket: local, send: entry.offline ? "no_signal" : "send_unknown", sign_in_code: "sign_in_code",
+  }[entry.do] || "later";
+  const keeps = entry.do !== "send" && (!local || ["confirmed_offline", "ticket_later"].includes(local));
+  if (entry.offline && !keeps) return { result: without };
+  const kept = !again && (await store.write((s) => { s.queue.add(entry); }).then(() => true, () => false));
+  if (!kept) {
     if (entry.offline) return { result: "not_kept" };
     app.loose = true;
-    return straight(typed ? { ...entry, sealed: undefined, code: typed } : entry);
+    return straight(same, entry, typed);
   }
-  if (entry.offline) return without();
+  if (entry.offline) return { result: without };
   if (typed) sender.plain.set(entry.key, typed);
-  const status = await sender.pump().then(() => 200, (e) => e.status || 0);
+  const reply = await sender.pump().then(() => ({}), (e) => e);
   const result = await sender.answer(entry.key);
+  app.acts++;
   if (result) return result;
-  if (status === 401) {
+  if (sender.isOver(reply)) {
     await drop(entry.key); // what was called "nothing was confirmed" must not be told later
     return { result: "shift_over" };
   }
-  if (entry.do === "send" || (entry.do === "ticket" && !entry.verified)) await drop(entry.key);
-  return without();
+  if (!keeps) await drop(entry.key);
+  return { result: without };
 };
-// straight sends what can't be kept.
-const straight = async (entry) => {
+// straight sends what can't be kept. When its answer is lost, the page remembers it: told again it is the same entry, and gets the same answer.
+const straight = async (same, { verified, sealed, ...entry }, typed) => {
   try {
-    const { verified, ...sent } = entry, reply = await sender.post([sent]);
-    if (reply.status === 401) return { result: "shift_over" };
-    const result = reply.results?.[0];
-    if (!result) return { result: "not_kept" };
-    return result;
-  } catch {
-    return { result: "not_kept" };
-  }
+    const reply = await sender.post(entry.courier, [typed ? { ...entry, code: typed } : entry]), result = reply.results?.[0];
+    app.acts++;
+    if (result || (reply.code && reply.status < 500)) app.unsure = undefined;
+    if (sender.isOver(reply)) return { result: "shift_over" };
+    if (result) return result;
+  } catch { /* no answer */ }
+  app.unsure = { same, entry };
+  return { result: "not_known" };
 };
 
 // What an answer looks and sounds like; where there is none, it is a no.
 const kinds = {
-  handed_over: "yes", confirmed_offline: "offline", will_be_checked: "later", weak_later: "later", later: "later", done: "done", not_arrived: "wait", wait: "wait", unknown_key: "wait", sends_used_up: "wait",
-  unclear: "wait", no_signal: "wait", sign_in_code: "stop", stopped: "stop", blocked: "stop", exhausted: "stop", conflict: "stop", shift_over: "stop",
+  handed_over: "yes", confirmed_offline: "offline", will_be_checked: "later", weak_later: "later", ticket_later: "later", later: "later", done: "done", not_arrived: "wait", wait: "wait", sends_used_up: "wait",
+  unclear: "wait", no_signal: "wait", send_unknown: "wait", sign_in_code: "stop", stopped: "stop", blocked: "stop", exhausted: "stop", conflict: "stop", shift_over: "stop",
 };
-const closing = ["handed_over", "confirmed_offline", "will_be_checked", "weak_later", "over", "conflict", "shift_over"];
+const closing = ["handed_over", "confirmed_offline", "will_be_checked", "weak_later", "ticket_later", "over", "conflict", "shift_over"];
 const wordOf = (r, entry) => {
   if (r.result === "handed_over" && entry.do === "weak") return t("answer.weaker");
   if (r.result === "wrong") return r.tries_left === undefined ? t("answer.wrong") : count("answer.wrong_left", r.tries_left);
@@ -297,19 +325,15 @@ const doing = (p, make) => once(async () => {
   if (what) await answer(await act(p, what), what);
 });
 const typing = (p) => once(async () => {
-  const field = document.getElementById("code"), { code, wrong, digits } = typedCode(field.value, app.round.letter, app.round.digits, app.round.sign_in_digits);
+  const field = document.getElementById("code"), { code, wrong } = typedCode(field.value, app.round.letter, app.round.digits, app.round.sign_in_digits);
   const what = { do: "code" };
   if (wrong === "sign_in_code") {
     field.value = "";
-    if (navigator.onLine) await straight({ ...entryOf(p, what), code: "0".repeat(digits) }); // which warns its owner, and the code itself is nobody's business
-    return answer({ result: "sign_in_code" }, what);
+    await act(p, { do: wrong }); // which warns its owner; the code itself is nobody's business
+    return answer({ result: wrong }, what);
   }
   if (wrong) return answer({ result: "unclear" }, what);
-  p = current(p);
-  const state = seen(p);
-  if (!state.arrived) return answer({ result: "not_arrived" }, what);
-  if (p.stopped) return answer({ result: "stopped" }, what);
-  if (p.blocked || state.tries <= 0) return answer({ result: "blocked" }, what);
+  if (!seen(current(p)).arrived) return answer({ result: "not_arrived" }, what);
   field.value = "";
   return answer(await act(p, { ...what, code }), what);
 });
@@ -382,15 +406,25 @@ const noticeOf = (n) => {
     render();
     document.getElementById("title")?.focus();
   };
-  return h("div", { class: bad ? "summary" : "note" }, h("p", {}, h("b", {}, said(n.initials || "?")), ": " + what), bad && h("p", {}, t("notice.ask")),
+  return h("div", { class: bad ? "summary" : "note" }, h("p", {}, n.initials && [h("b", {}, said(n.initials)), ": "], what), bad && h("p", {}, t("notice.ask")),
     h("p", {}, h("button", { type: "button", id: "n-" + n.key, onclick: gone }, t("notice.read"))));
+};
+// unsent is what stays on this phone and can't be sent from it as it is now.
+const unsent = (n) => n > 0 && h("div", { class: "summary" }, h("p", {}, count("ended.unsent", n)));
+const understood = () => {
+  app.problem = "";
+  render();
+  document.getElementById("title")?.focus();
 };
 const list = () => {
   const all = app.round.parcels, open = all.filter((p) => !seen(p).outcome), done = all.filter((p) => seen(p).outcome);
   return [
     h("h1", { id: "title", tabindex: "-1" }, count("list.title", open.length)),
     h("p", { class: "hint" }, said(app.round.courier), " · ", said(app.round.depot)),
+    app.problem && h("div", { class: "summary" }, h("p", {}, t(app.problem)),
+      h("p", {}, app.token ? h("button", { type: "button", id: "again", onclick: once(enrol) }, t("enrol.again")) : h("button", { type: "button", id: "understood", onclick: understood }, t("notice.read")))),
     app.loose && h("p", { class: "summary" }, t("list.loose")),
+    unsent(app.others),
     ...app.notices.map(noticeOf),
     open.length > 0 && h("h2", {}, t("list.next")),
     open.length > 0 && h("ol", { class: "parcels" }, open.map((p, i) => item(p, i === 0))),
@@ -458,13 +492,13 @@ const parcel = (p) => {
     choice("refuse", t("refuse.title"), h("p", {}, t("refuse.text")), h("button", { type: "button", onclick: doing(p, () => ({ do: "refuse" })) }, t("refuse.button")))];
 };
 const outside = () => {
-  const unsent = app.queue.length > 0 && h("div", { class: "summary" }, h("p", {}, count("ended.unsent", app.queue.length)));
+  const rest = [unsent(app.queue.length + app.others), ...app.notices.map(noticeOf)];
   if (app.token) {
     return [h("h1", { id: "title", tabindex: "-1" }, t(app.problem ? "enrol.title" : "enrol.busy")), app.problem && h("p", {}, t(app.problem)),
-      app.problem && h("p", {}, h("button", { type: "button", class: "primary", onclick: once(enrol) }, t("enrol.again"))), unsent];
+      app.problem && h("p", {}, h("button", { type: "button", class: "primary", onclick: once(enrol) }, t("enrol.again"))), ...rest];
   }
-  if (app.problem) return [h("h1", { id: "title", tabindex: "-1" }, t("enrol.title")), h("p", {}, t(app.problem)), unsent];
-  return [h("h1", { id: "title", tabindex: "-1" }, t(app.ended ? "ended.title" : "outside.title")), h("p", {}, t(app.ended ? "ended.text" : "outside.text")), unsent];
+  if (app.problem) return [h("h1", { id: "title", tabindex: "-1" }, t("enrol.title")), h("p", {}, t(app.problem)), ...rest];
+  return [h("h1", { id: "title", tabindex: "-1" }, t(app.ended ? "ended.title" : "outside.title")), h("p", {}, t(app.ended ? "ended.text" : "outside.text")), ...rest];
 };
 const showStatus = () => {
   const parts = [];
@@ -541,7 +575,8 @@ const render = (anew = false) => {
   document.addEventListener("visibilitychange", () => { if (!document.hidden) sync(); });
   setInterval(() => {
     const now = clock.now();
-    if (app.round && now.steady && now.at > Date.parse(app.round.until) && !navigator.onLine) over();
+    if (past(app.round) && now.steady && !navigator.onLine) over();
+    else if (past(app.round) && !navigator.onLine) load().then(() => render());
     else if (app.round && !document.hidden && !app.busy) refresh();
   }, 180000);
   navigator.serviceWorker?.register("/courier/sw.js", { scope: "/courier" }).catch(() => {});

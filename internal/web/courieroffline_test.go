@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build attack
-
 package web
 
 import (
@@ -10,10 +8,10 @@ import (
 	"time"
 )
 
-// Without signal a weaker proof is taken where the phone itself knows that the server won't: before "I'm at the door", and after the recipient has said
-// that nobody is here. The parcel is closed, and the depot gets a conflict.
+// Without signal a weaker proof isn't taken where the phone itself knows that the server won't: before "I'm at the door", and after the recipient has said
+// that nobody is here.
 // Keeps: H.5, S30
-func TestAttackWeakerProofWithoutSignal(t *testing.T) {
+func TestCourierWeakerProofWithoutSignal(t *testing.T) {
 	t.Parallel()
 	p := newPhone(t)
 	p.depot.round.Parcels[1].ArrivedAt, p.depot.round.Parcels[1].Stopped = time.Now(), true
@@ -35,9 +33,9 @@ func TestAttackWeakerProofWithoutSignal(t *testing.T) {
 	}
 }
 
-// Somebody reads out a code for signing in while there is no signal. "With signal the recipient is warned", the page says; nothing is kept, and nobody ever is.
+// Somebody reads out a code for signing in while there is no signal: it isn't kept, but that it happened is, and costs no try. With signal the recipient is warned.
 // Keeps: S27
-func TestAttackSignInCodeWithoutSignal(t *testing.T) {
+func TestCourierSignInCodeWithoutSignal(t *testing.T) {
 	t.Parallel()
 	p := newPhone(t)
 	p.begin()
@@ -46,16 +44,20 @@ func TestAttackSignInCodeWithoutSignal(t *testing.T) {
 	p.online(false)
 	p.typed("482135")
 	p.answered("stop", "That looks like a code for signing in. Don't take it.", "With signal the recipient is warned.")
+	p.sees("6 tries left", "1 entry not sent yet")
 	p.online(true)
-	eval[bool](p, "sync().then(() => true)")
-	if n := len(p.judged(1)); n < 2 {
-		t.Error("with signal again, the depot doesn't hear of it")
+	if e := p.judged(2)[1]; e.Do != "sign_in_code" || e.Code+e.Sealed != "" {
+		t.Errorf("the depot hears of %+v", e)
+	}
+	p.until("app.queue.length === 0")
+	if n := eval[int](p, "app.notices.length"); n != 0 {
+		t.Errorf("%d notices of what the courier knows", n)
 	}
 }
 
-// A new link is opened while a shift is on, and it doesn't work: not now, or not at all. The page shows the old list and says nothing.
+// A new link is opened while a shift is on, and it doesn't work: not now, or not at all. The list stays, and the page says so.
 // Keeps: H.3
-func TestAttackLinkThatFailsDuringAShift(t *testing.T) {
+func TestCourierLinkThatFailsDuringAShift(t *testing.T) {
 	t.Parallel()
 	p := newPhone(t)
 	p.begin()
@@ -66,9 +68,9 @@ func TestAttackLinkThatFailsDuringAShift(t *testing.T) {
 	}
 }
 
-// The phone is stolen and kept without signal. The shift ended hours ago; the list is still shown when the page is opened.
+// The phone is stolen and kept without signal. The shift ended hours ago: the list isn't shown when the page is opened.
 // Keeps: H.3
-func TestAttackShiftThatEndedWithoutSignal(t *testing.T) {
+func TestCourierShiftThatEndedWithoutSignal(t *testing.T) {
 	t.Parallel()
 	p := newPhone(t)
 	p.begin()
@@ -76,15 +78,18 @@ func TestAttackShiftThatEndedWithoutSignal(t *testing.T) {
 	p.run(`window.moved = store.write(async (s) => { const r = await store.got(s.kept.get('round')), back = 10 * 3600000;
 		s.kept.put({...r, until: new Date(Date.parse(r.until) - back).toISOString()}, 'round'); })`)
 	eval[bool](p, "moved.then(() => true)")
-	p.open("/courier")
+	p.run("location.reload()")
+	p.sees("This shift is over")
 	if text := eval[string](p, "document.body.innerText"); strings.Contains(text, "blue door") {
 		t.Error("hours after the end of the shift the phone shows initials and address hints")
 	}
+	p.online(true) // it was the phone's idea of the time: the depot says that it is on
+	p.sees("6 parcels to deliver")
 }
 
 // What is in a parcel may be one long reference.
 // Keeps: F.3
-func TestAttackLongItems(t *testing.T) {
+func TestCourierLongItems(t *testing.T) {
 	t.Parallel()
 	p := newPhone(t)
 	p.depot.round.Parcels[0].Items = strings.Repeat("0123456789abcdef", 3)
