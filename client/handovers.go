@@ -92,6 +92,7 @@ type Handover struct {
 		To      string `json:"to"`
 		Status  string `json:"status"`
 	} `json:"messages"`
+	Notes     []Note `json:"notes"`
 	Conflicts []struct {
 		At        time.Time `json:"at"`
 		SaidAt    time.Time `json:"said_at"`
@@ -384,7 +385,16 @@ type Round struct {
 	OpenedAt  time.Time     `json:"opened_at"`
 	Until     time.Time     `json:"until"`
 	Handovers []string      `json:"handovers"`
-	Parcels   []DepotParcel `json:"parcels"` // only from Round and DepotDay
+	Parcels   []DepotParcel `json:"parcels"`   // only from Round and DepotDay
+	By        string        `json:"opened_by"` // as in Note
+}
+
+// Note is who did something beside what codes did, when and why.
+type Note struct {
+	At   time.Time `json:"at"`
+	By   string    `json:"by"`  // "staff:acc_...", "api:ID of the key", or the courier
+	Did  string    `json:"did"` // released, weaker_proof, settled, attempt_ended, returned, canceled, looked_up, phone_revoked, invited
+	Text string    `json:"text"`
 }
 
 // DepotParcel is a hand-over in a depot's lists.
@@ -460,6 +470,7 @@ type DepotRound struct {
 	Current bool      `json:"current"`          // this courier's latest
 	Alarm   bool      `json:"weak_proof_alarm"` // this courier's parcels are handed over by weaker proofs unusually often
 	Figures Figures   `json:"figures"`          // of this courier on this day
+	Notes   []Note    `json:"notes"`            // about this courier's phones
 }
 
 // Figures count what was done on one day.

@@ -143,7 +143,7 @@ func (p *Pages) sendParcels(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.made.mu.Lock()
 	defer p.made.mu.Unlock()
-	_, token, _, err := p.Handovers.OpenRound(r.Context(), svc, handover.NewRound{Depot: demoDepot, Courier: demoCourier, Zone: "UTC", Parcels: p.made.ids})
+	_, token, _, err := p.Handovers.OpenRound(r.Context(), svc, handover.NewRound{Depot: demoDepot, Courier: demoCourier, Zone: "UTC", Parcels: p.made.ids, By: "dev"})
 	if err != nil {
 		return err
 	}
@@ -164,9 +164,9 @@ func (p *Pages) depotDoes(w http.ResponseWriter, r *http.Request) error {
 		case "release":
 			_, err = p.Handovers.Release(r.Context(), svc, id, "dev", "played by the developer")
 		case "settle":
-			_, err = p.Handovers.SettleConflicts(r.Context(), svc, id)
+			_, err = p.Handovers.SettleConflicts(r.Context(), svc, id, "dev")
 		default:
-			_, err = p.Handovers.EndAttempt(r.Context(), svc, id)
+			_, err = p.Handovers.EndAttempt(r.Context(), svc, id, "dev")
 		}
 	}
 	if err != nil {

@@ -398,8 +398,9 @@ func (j *judgment) weak(d *decision) (Result, error) {
 	case j.act.Note == "":
 		return 0, fault.New(fault.Invalid, "note_missing", "Say what was checked, and why there is no code.").WithField("note")
 	}
-	b.Notes = append(b.Notes, means.String()+": "+j.act.Note)
-	d.keep()
+	if err := d.note(FormatCourier(r.Courier), DidWeak, j.act.Note); err != nil {
+		return 0, err
+	}
 	if err := j.hand(d, means, 0); err != nil {
 		return 0, err
 	}

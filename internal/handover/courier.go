@@ -60,6 +60,7 @@ type courierBody struct {
 	Name   string `cbor:"1,keyasint"`
 	Depot  string `cbor:"2,keyasint"`
 	Device string `cbor:"3,keyasint,omitempty"` // in words
+	Notes  []Note `cbor:"4,keyasint,omitempty"`
 }
 
 // figures count what a courier did on one day.
@@ -331,10 +332,11 @@ func (h *Handovers) Names(ctx context.Context, svc *service.Service, couriers ..
 }
 
 // Revoke signs a courier's phone out at once, and makes a link that waits void: a phone that was stolen shows and does nothing more. What it did
-// without signal is not taken from it any more; its round can be given to another phone by Invite.
+// without signal is not taken from it any more; its round can be given to another phone by Invite. By is who did it; it is noted, here and
+// below.
 //
 // Faults: NotFound, Unavailable.
-func (h *Handovers) Revoke(ctx context.Context, svc *service.Service, courier ledger.ID) error {
+func (h *Handovers) Revoke(ctx context.Context, svc *service.Service, courier ledger.ID, by string) error {
 	key := courierByID(svc, courier)
 	return h.Ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
 		c, ok := tx.Get(key).(*Courier)
@@ -343,6 +345,9 @@ func (h *Handovers) Revoke(ctx context.Context, svc *service.Service, courier le
 		}
 		at := tx.Now().UnixMilli()
 		c.Device, c.Session, c.Claim, c.Enrol, c.EnrolUntil, c.Before = ledger.ID{}, nil, nil, nil, 0, [8]byte{}
+		if err := noteCourier(svc, key, c, by, DidRevoke, at); err != nil {
+			return err
+		}
 		saveCourier(tx, key, c, at)
 		tx.Event(courierEvent(key, EventRevoked, at))
 		return nil
@@ -352,7 +357,7 @@ func (h *Handovers) Revoke(ctx context.Context, svc *service.Service, courier le
 // Invite makes a new link for the round of a courier whose shift isn't over. The phone that is bound goes on until another uses the link.
 //
 // Faults: NotFound, Conflict (shift_over), Unavailable.
-func (h *Handovers) Invite(ctx context.Context, svc *service.Service, courier ledger.ID) (secret.Text, error) {
+func (h *Handovers) Invite(ctx context.Context, svc *service.Service, courier ledger.ID, by string) (secret.Text, error) {
 	key := courierByID(svc, courier)
 	token, hash, err := newToken(enrolPrefix, courier)
 	if err != nil {
@@ -368,6 +373,9 @@ func (h *Handovers) Invite(ctx context.Context, svc *service.Service, courier le
 			return fault.New(fault.Conflict, errShift.Code, "This courier's shift is over. Open a new round.")
 		}
 		c.Enrol, c.EnrolUntil = hash, at+enrolLife
+		if err := noteCourier(svc, key, c, by, DidInvite, at); err != nil {
+			return err
+		}
 		saveCourier(tx, key, c, at)
 		return nil
 	}})

@@ -13,34 +13,37 @@ import (
 	"github.com/countersign/countersign/internal/service"
 )
 
-// Cancel ends a hand-over by the application's wish.
+// Cancel ends a hand-over by the application's wish. By is who asked for it, here and below: "api:ID of the key" or "staff:acc_..."; it is noted.
 //
 // Faults: NotFound, Conflict (hand_over_over), Unavailable.
-func (h *Handovers) Cancel(ctx context.Context, svc *service.Service, id ledger.ID) (*View, error) {
-	return h.ended(ctx, svc, id, Canceled, ByApplication)
+func (h *Handovers) Cancel(ctx context.Context, svc *service.Service, id ledger.ID, by string) (*View, error) {
+	return h.ended(ctx, svc, id, Canceled, ByApplication, by, DidCancel)
 }
 
 // Return says that a parcel went back to its sender.
 //
 // Faults: NotFound, Conflict, Unavailable.
-func (h *Handovers) Return(ctx context.Context, svc *service.Service, id ledger.ID) (*View, error) {
-	return h.ended(ctx, svc, id, Returned, ByDepot)
+func (h *Handovers) Return(ctx context.Context, svc *service.Service, id ledger.ID, by string) (*View, error) {
+	return h.ended(ctx, svc, id, Returned, ByDepot, by, DidReturn)
 }
 
-func (h *Handovers) ended(ctx context.Context, svc *service.Service, id ledger.ID, to State, reason Reason) (*View, error) {
+func (h *Handovers) ended(ctx context.Context, svc *service.Service, id ledger.ID, to State, reason Reason, by string, did Did) (*View, error) {
 	return h.changed(ctx, svc, id, nil, func(d *decision) error {
 		if d.r.State == to {
 			d.still = true // again
 			return nil
 		}
-		return d.r.move(to, reason, d.at)
+		if err := d.r.move(to, reason, d.at); err != nil {
+			return err
+		}
+		return d.note(by, did, "")
 	})
 }
 
 // EndAttempt ends the attempt that is under way, at the depot's word.
 //
 // Faults: NotFound, Conflict, Unavailable.
-func (h *Handovers) EndAttempt(ctx context.Context, svc *service.Service, id ledger.ID) (*View, error) {
+func (h *Handovers) EndAttempt(ctx context.Context, svc *service.Service, id ledger.ID, by string) (*View, error) {
 	return h.changed(ctx, svc, id, nil, func(d *decision) error {
 		if d.r.State == Attempted {
 			d.still = true // again
@@ -49,12 +52,15 @@ func (h *Handovers) EndAttempt(ctx context.Context, svc *service.Service, id led
 		if err := d.r.move(Attempted, ByDepot, d.at); err != nil {
 			return err
 		}
+		if err := d.note(by, DidEndAttempt, ""); err != nil {
+			return err
+		}
 		return d.tell(message.DeliveryMissed)
 	})
 }
 
-// Release hands a parcel over without a code, by the word of a second person at the depot who has checked who takes it. It is always marked as weaker proof. By is
-// who released it, as "staff:acc_..." or an API key's name; the note says what they checked.
+// Release hands a parcel over without a code, by the word of a second person at the depot who has checked who takes it. It is always marked as weaker proof. By
+// is who released it; the note says what they checked.
 //
 // Faults: Invalid (note_missing), NotFound, Conflict (weak_proof_not_allowed, wrong_state), Unavailable.
 func (h *Handovers) Release(ctx context.Context, svc *service.Service, id ledger.ID, by, note string) (*View, error) {
@@ -96,8 +102,9 @@ func (h *Handovers) Release(ctx context.Context, svc *service.Service, id ledger
 			return err
 		}
 		d.r.Means, d.r.Certainty, d.r.HandedAt = BySecondPerson, Weaker, d.at
-		b.Notes = append(b.Notes, by+": "+note)
-		d.keep()
+		if err := d.note(by, DidRelease, note); err != nil {
+			return err
+		}
 		if len(more) > 0 {
 			c := loadCourier(d.tx, ckey)
 			c.count(countWeak, d.at)
@@ -118,7 +125,7 @@ var errRetry = fault.New(fault.Unavailable, "changed_meanwhile", "This changed m
 // SettleConflicts says that the depot has dealt with what came from phones without signal and didn't fit.
 //
 // Faults: NotFound, Unavailable.
-func (h *Handovers) SettleConflicts(ctx context.Context, svc *service.Service, id ledger.ID) (*View, error) {
+func (h *Handovers) SettleConflicts(ctx context.Context, svc *service.Service, id ledger.ID, by string) (*View, error) {
 	return h.changed(ctx, svc, id, nil, func(d *decision) error {
 		d.still = true
 		for i := range d.r.Conflicts {
@@ -126,10 +133,11 @@ func (h *Handovers) SettleConflicts(ctx context.Context, svc *service.Service, i
 				c.Settled, d.still = d.at, false
 			}
 		}
-		if !d.still {
-			d.say = EventSettled
+		if d.still {
+			return nil
 		}
-		return nil
+		d.say = EventSettled
+		return d.note(by, DidSettle, "")
 	})
 }
 
@@ -194,6 +202,7 @@ type RoundView struct {
 	BoundAt time.Time // likewise
 	Current bool      // it is the courier's latest
 	Alarm   bool      // weaker proofs unusually often
+	Notes   []Note    // who did something about the courier's phones, whatever the round
 	Parcels []*View
 	Figures Figures
 }
@@ -283,11 +292,12 @@ func (h *Handovers) DepotRound(ctx context.Context, svc *service.Service, id led
 	}
 	out.Current = c.Round == id
 	out.Alarm = len(lately(slices.Clone(c.Weak), h.Ledger.Now().UnixMilli())) >= svc.Policy.CourierWeak
+	b := new(courierBody)
+	if err := unseal(svc, key, columnBody, c.Body, b); err != nil {
+		return nil, err
+	}
+	out.Notes = b.Notes
 	if !c.Device.IsZero() && out.Current {
-		b := new(courierBody)
-		if err := unseal(svc, key, columnBody, c.Body, b); err != nil {
-			return nil, err
-		}
 		out.Device, out.BoundAt = b.Device, moment(c.BoundAt)
 		if out.Device == "" {
 			out.Device = "phone"

@@ -103,18 +103,18 @@ func TestTicketsOfPasses(t *testing.T) {
 	w.want(scan(d, old, false), handover.OldTicket) // it was for the attempt before
 
 	_, seen := pass()
-	again, err := w.h.Invite(t.Context(), w.svc, d.Courier)
+	again, err := w.h.Invite(t.Context(), w.svc, d.Courier, "staff:x")
 	must(t, err)
 	d2 := w.bind(again.Reveal())
-	must(t, w.h.Revoke(t.Context(), w.svc, d.Courier))
-	again, err = w.h.Invite(t.Context(), w.svc, d.Courier)
+	must(t, w.h.Revoke(t.Context(), w.svc, d.Courier, "staff:x"))
+	again, err = w.h.Invite(t.Context(), w.svc, d.Courier, "staff:x")
 	must(t, err)
 	d3 := w.bind(again.Reveal())
 	if a := scan(d3, seen, true); a.Result != handover.OtherDevice || !a.Conflict {
 		t.Fatalf("a ticket for a phone that was signed out as stolen: %+v", a)
 	}
 	_, fresh := pass()
-	again, err = w.h.Invite(t.Context(), w.svc, d.Courier)
+	again, err = w.h.Invite(t.Context(), w.svc, d.Courier, "staff:x")
 	must(t, err)
 	d4 := w.bind(again.Reveal()) // an honest change of phones
 	w.want(scan(d4, fresh, false), handover.OtherDevice)
@@ -361,13 +361,13 @@ func TestEverythingIsTold(t *testing.T) {
 	for range handover.MaxWrong {
 		act(a, handover.DoCode, func(a *handover.Act) { a.Typed, a.Offline = other("D-"+m.Code.Reveal()), true })
 	}
-	ok(w.h.SettleConflicts(t.Context(), w.svc, a))
+	ok(w.h.SettleConflicts(t.Context(), w.svc, a, "staff:x"))
 	ok(w.h.Release(t.Context(), w.svc, a, "staff:x", "passport seen"))
 	act(b, handover.DoGiveUp, func(a *handover.Act) { a.Reason = handover.NobodyHome })
-	ok(w.h.Cancel(t.Context(), w.svc, b))
+	ok(w.h.Cancel(t.Context(), w.svc, b, "staff:x"))
 	act(c, handover.DoRefuse, nil)
-	ok(w.h.Return(t.Context(), w.svc, c))
-	do(w.h.Revoke(t.Context(), w.svc, d.Courier))
+	ok(w.h.Return(t.Context(), w.svc, c, "staff:x"))
+	do(w.h.Revoke(t.Context(), w.svc, d.Courier, "staff:x"))
 	w.pass(40 * 24 * time.Hour)
 	for range 2 { // the end of the day, then the end of all waiting
 		_, err = w.h.Wake(t.Context(), 100)
@@ -422,15 +422,15 @@ func TestALinkWhoseAnswerWasLost(t *testing.T) {
 
 		// A phone that was signed out, or came before another, has nothing to ask for again.
 		for _, end := range []func(courier ledger.ID){
-			func(courier ledger.ID) { must(t, w.h.Revoke(t.Context(), w.svc, courier)) },
+			func(courier ledger.ID) { must(t, w.h.Revoke(t.Context(), w.svc, courier, "staff:x")) },
 			func(courier ledger.ID) {
-				other, err := w.h.Invite(t.Context(), w.svc, courier)
+				other, err := w.h.Invite(t.Context(), w.svc, courier, "staff:x")
 				must(t, err)
 				_, _, err = w.h.Enrol(t.Context(), w.svc, other.Reveal(), others, "")
 				must(t, err)
 			},
 		} {
-			token, err = w.h.Invite(t.Context(), w.svc, first.Courier)
+			token, err = w.h.Invite(t.Context(), w.svc, first.Courier, "staff:x")
 			must(t, err)
 			_, _, err = enrol(mine)
 			must(t, err)

@@ -191,9 +191,9 @@ type body struct {
 	Weak     []string `cbor:"10,keyasint,omitempty"` // of service.WeakProofs, what this hand-over allows
 	NoPass   bool     `cbor:"11,keyasint,omitempty"`
 	Passes   []string `cbor:"12,keyasint,omitempty"` // whose, in the order of the record's
-	Notes    []string `cbor:"13,keyasint,omitempty"` // of weaker proofs: by whom and why
 	Attempts int      `cbor:"14,keyasint"`           // that it may have
 	Quiet    bool     `cbor:"15,keyasint,omitempty"` // no message with the tracking link
+	Notes    []Note   `cbor:"16,keyasint,omitempty"`
 }
 
 // zones are those that were read before: reading one is a hundred times as much work as judging a code.

@@ -55,7 +55,7 @@ func TestTheOrdinaryHandover(t *testing.T) {
 			t.Fatalf("%+v", v)
 		}
 		w.want(w.typed(id, code), handover.Over)
-		_, err = w.h.Cancel(t.Context(), w.svc, id)
+		_, err = w.h.Cancel(t.Context(), w.svc, id, "staff:x")
 		refused(t, err, "hand_over_over")
 	})
 }

@@ -122,12 +122,12 @@ var deeds = []struct {
 	}},
 	{"cancel", func(w *world, id ledger.ID, right bool) {
 		if right {
-			_, _ = w.h.Cancel(w.Context(), w.svc, id)
+			_, _ = w.h.Cancel(w.Context(), w.svc, id, "staff:x")
 		}
 	}},
 	{"return", func(w *world, id ledger.ID, right bool) {
 		if right {
-			_, _ = w.h.Return(w.Context(), w.svc, id)
+			_, _ = w.h.Return(w.Context(), w.svc, id, "staff:x")
 		}
 	}},
 	{"time", func(w *world, _ ledger.ID, right bool) {

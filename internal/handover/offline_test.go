@@ -92,7 +92,7 @@ func TestTypedWithoutSignal(t *testing.T) {
 		if f := day.Figures; f.Code != 1 || f.Offline != 1 || f.Conflicts != 1 || f.Unseen != 2 || len(day.Rounds) != 1 || len(day.Rounds[0].Parcels) != 2 {
 			t.Fatalf("%+v", day.Figures)
 		}
-		_, err = w.h.SettleConflicts(t.Context(), w.svc, b)
+		_, err = w.h.SettleConflicts(t.Context(), w.svc, b, "staff:x")
 		must(t, err)
 		if ex := w.state(b, handover.Arrived).Exceptions(); len(ex) != 1 || ex[0] != handover.ExceptionUnseen {
 			t.Fatalf("%v", ex)
@@ -191,7 +191,7 @@ func TestPhonesOfCouriers(t *testing.T) {
 			refused(t, err, "enrol_token_invalid")
 		}
 		// Another link takes the round to another phone; the first is out.
-		again, err := w.h.Invite(t.Context(), w.svc, d.Courier)
+		again, err := w.h.Invite(t.Context(), w.svc, d.Courier, "staff:x")
 		must(t, err)
 		_, err = w.h.DeviceBy(t.Context(), w.svc, session.Reveal())
 		must(t, err)
@@ -205,13 +205,13 @@ func TestPhonesOfCouriers(t *testing.T) {
 		_, err = w.h.Act(t.Context(), w.svc, handover.Who{Courier: d.Courier, Device: d}, handover.Act{Handover: id, Do: handover.DoArrive})
 		refused(t, err, "shift_over")
 		w.want(w.by(d2, handover.Act{Handover: id, Do: handover.DoArrive}), handover.Done)
-		must(t, w.h.Revoke(t.Context(), w.svc, d.Courier))
+		must(t, w.h.Revoke(t.Context(), w.svc, d.Courier, "staff:x"))
 		_, err = w.h.DeviceBy(t.Context(), w.svc, second.Reveal())
 		refused(t, err, "shift_over")
 		_, err = w.h.Act(t.Context(), w.svc, handover.Who{Courier: d.Courier, Device: d2}, handover.Act{Handover: id, Do: handover.DoCode, Typed: w.code()})
 		refused(t, err, "shift_over")
 
-		third, err := w.h.Invite(t.Context(), w.svc, d.Courier)
+		third, err := w.h.Invite(t.Context(), w.svc, d.Courier, "staff:x")
 		must(t, err)
 		session, _, err = w.h.Enrol(t.Context(), w.svc, third.Reveal(), "", "")
 		must(t, err)
@@ -222,7 +222,7 @@ func TestPhonesOfCouriers(t *testing.T) {
 		}
 		_, err = w.h.Act(t.Context(), w.svc, handover.Who{Courier: d.Courier, Device: over}, handover.Act{Handover: id, Do: handover.DoCode, Typed: w.code()})
 		refused(t, err, "shift_over")
-		_, err = w.h.Invite(t.Context(), w.svc, d.Courier)
+		_, err = w.h.Invite(t.Context(), w.svc, d.Courier, "staff:x")
 		refused(t, err, "shift_over")
 		w.pass(40 * time.Hour)
 		_, err = w.h.DeviceBy(t.Context(), w.svc, session.Reveal())
@@ -252,7 +252,7 @@ func TestTickets(t *testing.T) {
 	w.want(scan(d, id, "https://example.com", false), handover.BadTicket)
 
 	// Another phone: its tickets are its own, but what the one before did without signal still counts.
-	again, err := w.h.Invite(t.Context(), w.svc, d.Courier)
+	again, err := w.h.Invite(t.Context(), w.svc, d.Courier, "staff:x")
 	must(t, err)
 	d2 := w.bind(again.Reveal())
 	w.want(scan(d2, id, ticket, false), handover.OtherDevice)
@@ -358,4 +358,87 @@ func TestCodesThatBelongElsewhere(t *testing.T) {
 	w.want(w.typed(mine, right), handover.Wrong)
 	w.want(w.act(handover.Act{Handover: mine, Attempt: 1, Do: handover.DoCode, Typed: right}), handover.OldAttempt)
 	w.want(w.typed(mine, w.code()), handover.Handed)
+}
+
+// What is told twice of one hand-over is no conflict, as long as it says the same of the same person: the code typed again, the QR code scanned after it.
+// What says something else is one.
+//
+// Keeps: H.3, S31
+func TestTheSameToldOnceMore(t *testing.T) {
+	w := newWorld(t, local(t), nil)
+	id, weak := w.create(nil), w.create(nil)
+	d, _ := w.shift(id)
+	code := w.code()
+	_, _, err := w.h.AddToRound(t.Context(), w.svc, d.Round, []ledger.ID{weak})
+	must(t, err)
+	codeOfWeak := w.code()
+	w.pass(5 * time.Hour)
+	p, err := w.h.Share(t.Context(), w.svc, id, "Ann")
+	must(t, err)
+	pass, err := w.h.ShowPass(t.Context(), w.svc, id, p.Number)
+	must(t, err)
+	ticket, passTicket := w.ticket(id), pass.Ticket
+	told := func(n string, a handover.Act, want handover.Result, conflicts int) {
+		t.Helper()
+		if a.Handover.IsZero() {
+			a.Handover = id
+		}
+		a.Key, a.Attempt, a.SaidAt = n, 1, w.ledger.Now()
+		out := w.by(d, a)
+		if w.want(out, want); len(out.View.Conflicts) != conflicts {
+			t.Fatalf("%s: %d conflicts, want %d", n, len(out.View.Conflicts), conflicts)
+		}
+	}
+	typed := func(text string) handover.Act {
+		return handover.Act{Do: handover.DoCode, Typed: text, Offline: true}
+	}
+	scanned := func(text string) handover.Act {
+		return handover.Act{Do: handover.DoTicket, Ticket: text, Offline: true}
+	}
+	told("a", handover.Act{Do: handover.DoArrive, Offline: true}, handover.Done, 0)
+	told("b", typed(code), handover.Handed, 0)
+	told("c", typed(code), handover.Handed, 0)
+	told("d", scanned(ticket), handover.Handed, 0)
+	if v := w.state(id, handover.HandedOver); v.Means != handover.ByCode || v.Certainty != handover.SettledLater {
+		t.Fatalf("told again it has become %v, %v", v.Means, v.Certainty)
+	}
+	told("e", typed(other(code)), handover.Over, 1)
+	told("f", scanned(spoilt(ticket)), handover.Over, 2)
+	told("g", scanned(passTicket), handover.Over, 3) // the neighbour's: who has it?
+	told("h", typed("D-"+pass.Code.Reveal()), handover.Over, 4)
+	told("i", handover.Act{Do: handover.DoCode, Typed: code}, handover.Over, 4) // with signal nothing is left to be told
+	if f := w.figures(); f.Code != 1 || f.Ticket != 0 || f.Offline != 1 {
+		t.Fatalf("one hand-over is counted as %+v", f)
+	}
+
+	told("j", handover.Act{Handover: weak, Do: handover.DoArrive}, handover.Done, 0)
+	told("k", handover.Act{Handover: weak, Do: handover.DoWeak, Means: handover.ByIdentity, Note: "passport"}, handover.Handed, 0)
+	a := typed(codeOfWeak)
+	a.Handover = weak
+	told("l", a, handover.Over, 1)
+}
+
+func (w *world) figures() handover.Figures {
+	w.Helper()
+	day, err := w.h.Depot(w.Context(), w.svc, "Lyon 3", "", "Europe/Berlin")
+	must(w, err)
+	return day.Figures
+}
+
+// That a code for signing in was offered at the door is told as that, with and without signal: it is no try and no conflict, and the recipient is warned once.
+//
+// Keeps: S27
+func TestASignInCodeIsToldAsOne(t *testing.T) {
+	w := newWorld(t, local(t), nil)
+	id := w.create(nil)
+	d, _ := w.shift(id)
+	for i, offline := range []bool{true, false, true} {
+		out := w.by(d, handover.Act{Key: string(rune('a' + i)), Handover: id, Attempt: 1, Do: handover.DoSignIn, Offline: offline, SaidAt: w.ledger.Now()})
+		if w.want(out, handover.SignInCode); out.Conflict || out.TriesLeft != handover.MaxWrong {
+			t.Fatalf("%+v", out)
+		}
+	}
+	if _, n := w.post.last(message.DeliveryAsked); n != 1 || w.happened("handover.sign_in_code_typed") != 1 {
+		t.Fatalf("the recipient is warned %d times", n)
+	}
 }

@@ -25,6 +25,7 @@ type NewRound struct {
 	Zone    string // IANA, of the depot: by it a day begins
 	Hours   int    // of the shift; 0: 12; at most 24
 	Parcels []ledger.ID
+	By      string // who opens it: "staff:acc_..." or "api:ID of the key"
 }
 
 // Round is a courier's round.
@@ -37,6 +38,7 @@ type Round struct {
 	OpenedAt time.Time
 	Until    time.Time // the end of the shift
 	Parcels  []ledger.ID
+	By       string // who opened it
 }
 
 // LeftOut is a parcel that couldn't go out with a round.
@@ -53,10 +55,11 @@ type roundBody struct {
 	OpenedAt int64       `cbor:"5,keyasint"`
 	Until    int64       `cbor:"6,keyasint"`
 	Parcels  []ledger.ID `cbor:"7,keyasint"`
+	By       string      `cbor:"8,keyasint,omitempty"`
 }
 
 func (b *roundBody) view(id ledger.ID) *Round {
-	return &Round{id, b.Courier, b.Name, b.Depot, b.Date, moment(b.OpenedAt), moment(b.Until), b.Parcels}
+	return &Round{id, b.Courier, b.Name, b.Depot, b.Date, moment(b.OpenedAt), moment(b.Until), b.Parcels, b.By}
 }
 
 // dayBody lists the rounds of a depot's day.
@@ -99,7 +102,7 @@ func (h *Handovers) OpenRound(ctx context.Context, svc *service.Service, n NewRo
 	op := ledger.Op{Keys: []ledger.Key{today, ckey}, Apply: func(tx *ledger.Tx) error {
 		at := tx.Now().UnixMilli()
 		b := &roundBody{
-			Courier: ckey.ID, Name: n.Courier, Depot: n.Depot, Date: dateOf(at, zone), OpenedAt: at, Until: at + int64(n.Hours)*hour, Parcels: sent,
+			Courier: ckey.ID, Name: n.Courier, Depot: n.Depot, Date: dateOf(at, zone), OpenedAt: at, Until: at + int64(n.Hours)*hour, Parcels: sent, By: n.By,
 		}
 		var d dayBody
 		if _, err := openRow(svc, today, tx.Get(today), &d); err != nil {
@@ -112,7 +115,13 @@ func (h *Handovers) OpenRound(ctx context.Context, svc *service.Service, n NewRo
 		c := loadCourier(tx, ckey)
 		c.Round, c.Date, c.Until, c.Enrol, c.EnrolUntil = id, dateNumber(b.Date), b.Until, hash, at+enrolLife
 		c.unbind()
-		c.Body = seal(svc, ckey, columnBody, &courierBody{Name: n.Courier, Depot: n.Depot})
+		before := new(courierBody)
+		if len(c.Body) > 0 {
+			if err := unseal(svc, ckey, columnBody, c.Body, before); err != nil {
+				return err
+			}
+		}
+		c.Body = seal(svc, ckey, columnBody, &courierBody{Name: n.Courier, Depot: n.Depot, Notes: before.Notes})
 		tx.Put(today, sealRow(svc, today, &d, at))
 		tx.Put(key, sealRow(svc, key, b, at))
 		saveCourier(tx, ckey, c, at)

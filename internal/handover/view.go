@@ -52,6 +52,7 @@ type View struct {
 	Steps       []Step
 	Messages    []MessageView
 	Conflicts   []Conflict
+	Notes       []Note // who did something about it beside what codes did
 	NextSendAt  time.Time
 	SendsLeft   int
 	Channels    []service.Channel // by which the code can be sent again; none while there is no code to send
@@ -82,7 +83,7 @@ func viewOf(svc *service.Service, key ledger.Key, r *Record, b *body) *View {
 		Hint: b.Hint, Depot: b.Depot, From: moment(r.From), Until: moment(r.Until), GoodUntil: moment(r.GoodUntil), Zone: b.zone(), Attempt: int(r.Attempt),
 		Attempts: b.Attempts, Code: int(r.Code), ArrivedAt: moment(r.ArrivedAt), Unseen: r.Unseen, StoppedAt: moment(r.StoppedAt), TriesLeft: r.triesLeft(), PassAllowed: !b.NoPass,
 		Means: r.Means, Certainty: r.Certainty, HandedAt: moment(r.HandedAt), CreatedAt: moment(r.CreatedAt), EndedAt: moment(r.EndedAt),
-		Steps: r.Steps, Conflicts: r.Conflicts, NextSendAt: moment(r.NextSendAt), SendsLeft: max(0, MaxSends-int(r.Sends)),
+		Steps: r.Steps, Conflicts: r.Conflicts, Notes: b.Notes, NextSendAt: moment(r.NextSendAt), SendsLeft: max(0, MaxSends-int(r.Sends)),
 	}
 	v.Blocked, v.Spent = v.TriesLeft == 0, r.AllWrong >= MaxAllWrong
 	if !r.Courier.IsZero() {

@@ -32,7 +32,7 @@ func handoverRoutes() []route {
 		{"POST", "/v1/handovers/{id}/acts", byKey, own, "What a courier did at the door: arrive, a code, a QR code, giving up", ActBody{}, Acted{}, 200, (*API).act},
 		{"POST", "/v1/handovers/{id}/end_attempt", byKey, own, "End the attempt that is under way", nil, Handover{}, 200, asApplication((*API).endAttempt)},
 		{"POST", "/v1/handovers/{id}/return", byKey, own, "It went back", nil, Handover{}, 200, asApplication((*API).returned)},
-		{"POST", "/v1/handovers/{id}/cancel", byKey, own, "End it for good", nil, Handover{}, 200, (*API).cancelHandover},
+		{"POST", "/v1/handovers/{id}/cancel", byKey, own, "End it for good", nil, Handover{}, 200, asApplication((*API).cancelHandover)},
 		{"POST", "/v1/handovers/{id}/release", byKey, own, "Hand it over without a code, by a second person's word; always marked as weaker", ReleaseBody{}, Handover{}, 200, asApplication((*API).release)},
 		{"POST", "/v1/handovers/{id}/conflicts/settle", byKey, own, "The depot has dealt with its conflicts", nil, Handover{}, 200, asApplication((*API).settleConflicts)},
 		{"GET", "/v1/handovers/{id}/proof", byKey, look, "The signed record that it changed hands", nil, Proof{}, 200, (*API).proofOf},
@@ -50,7 +50,7 @@ func handoverRoutes() []route {
 		{"POST", "/v1/couriers/{id}/invite", byKey, own, "A new link for a courier whose shift isn't over; shown once", nil, CourierLink{}, 200, asApplication((*API).inviteCourier)},
 
 		{"GET", "/v1/depot/day", byStaff, nil, "A depot's day: rounds, states, exceptions and figures; for the roles depot and operator", nil, DepotDay{}, 200, asDepot((*API).depotDay)},
-		{"GET", "/v1/depot/handovers", byStaff, nil, "The hand-overs of an order, by its exact reference", nil, Handovers{}, 200, asDepot((*API).ofOrder)},
+		{"GET", "/v1/depot/handovers", byStaff, nil, "The hand-overs of an order, by its exact reference; that you looked is noted", nil, Handovers{}, 200, asDepot((*API).lookUp)},
 		{"POST", "/v1/depot/rounds", byStaff, nil, "Open a courier's round; the link for the courier's phone is shown once", RoundBody{}, NewRound{}, 201, asDepot((*API).openRound)},
 		{"POST", "/v1/depot/couriers/{id}/revoke", byStaff, nil, "Sign a courier's phone out at once", nil, nil, 204, asDepot((*API).revokeCourier)},
 		{"POST", "/v1/depot/couriers/{id}/invite", byStaff, nil, "A new link for a courier; shown once", nil, CourierLink{}, 200, asDepot((*API).inviteCourier)},
@@ -133,11 +133,19 @@ func (a *API) createHandover(c *call) error {
 }
 
 func (a *API) ofOrder(c *call, _ string) error {
+	return a.byOrder(c, func(order string) ([]*handover.View, error) { return a.Handovers.Find(c.context(), c.svc, order) })
+}
+
+func (a *API) lookUp(c *call, by string) error {
+	return a.byOrder(c, func(order string) ([]*handover.View, error) { return a.Handovers.LookUp(c.context(), c.svc, order, by) })
+}
+
+func (a *API) byOrder(c *call, find func(order string) ([]*handover.View, error)) error {
 	order, err := needed(c, "order")
 	if err != nil {
 		return err
 	}
-	all, err := a.Handovers.Find(c.context(), c.svc, order)
+	all, err := find(order)
 	if err != nil {
 		return err
 	}
@@ -224,20 +232,22 @@ func (a *API) outForDelivery(c *call) error {
 	})
 }
 
-func (a *API) cancelHandover(c *call) error {
-	return a.becomes(c, func(id ledger.ID) (*handover.View, error) { return a.Handovers.Cancel(c.context(), c.svc, id) })
+func (a *API) cancelHandover(c *call, by string) error {
+	return a.becomes(c, func(id ledger.ID) (*handover.View, error) { return a.Handovers.Cancel(c.context(), c.svc, id, by) })
 }
 
-func (a *API) returned(c *call, _ string) error {
-	return a.becomes(c, func(id ledger.ID) (*handover.View, error) { return a.Handovers.Return(c.context(), c.svc, id) })
+func (a *API) returned(c *call, by string) error {
+	return a.becomes(c, func(id ledger.ID) (*handover.View, error) { return a.Handovers.Return(c.context(), c.svc, id, by) })
 }
 
-func (a *API) endAttempt(c *call, _ string) error {
-	return a.becomes(c, func(id ledger.ID) (*handover.View, error) { return a.Handovers.EndAttempt(c.context(), c.svc, id) })
+func (a *API) endAttempt(c *call, by string) error {
+	return a.becomes(c, func(id ledger.ID) (*handover.View, error) { return a.Handovers.EndAttempt(c.context(), c.svc, id, by) })
 }
 
-func (a *API) settleConflicts(c *call, _ string) error {
-	return a.becomes(c, func(id ledger.ID) (*handover.View, error) { return a.Handovers.SettleConflicts(c.context(), c.svc, id) })
+func (a *API) settleConflicts(c *call, by string) error {
+	return a.becomes(c, func(id ledger.ID) (*handover.View, error) {
+		return a.Handovers.SettleConflicts(c.context(), c.svc, id, by)
+	})
 }
 
 func (a *API) release(c *call, by string) error {
@@ -471,6 +481,14 @@ func exceptions(v *handover.View) []string {
 	return out
 }
 
+func notes(all []handover.Note) []Note {
+	var out []Note
+	for _, n := range all {
+		out = append(out, Note{moment(n.At), n.By, n.Did.String(), n.Text})
+	}
+	return out
+}
+
 // shownHandover is a hand-over as the API gives it. The tracking link is for keys that make them.
 func (a *API) shownHandover(c *call, v *handover.View) Handover {
 	out := Handover{
@@ -478,7 +496,7 @@ func (a *API) shownHandover(c *call, v *handover.View) Handover {
 		Items: v.Items, AddressHint: v.Hint, Depot: v.Depot, Window: Window{v.From, v.Until, v.Zone.String(), v.GoodUntil}, Attempt: v.Attempt, Attempts: v.Attempts,
 		Code: v.Code, Courier: v.Courier, ArrivedAt: v.ArrivedAt, StoppedAt: v.StoppedAt, TriesLeft: v.TriesLeft, Blocked: v.Blocked, Spent: v.Spent,
 		Neighbour: v.Neighbour, PassAllowed: v.PassAllowed, Weak: make([]string, 0, len(v.Weak)), Means: v.Means.String(), Certainty: v.Certainty.String(), HandedAt: v.HandedAt,
-		CreatedAt: v.CreatedAt, EndedAt: v.EndedAt, SendsLeft: v.SendsLeft, NextSendAt: v.NextSendAt, Exceptions: exceptions(v),
+		CreatedAt: v.CreatedAt, EndedAt: v.EndedAt, SendsLeft: v.SendsLeft, NextSendAt: v.NextSendAt, Exceptions: exceptions(v), Notes: notes(v.Notes),
 		Steps: make([]HandoverStep, 0, len(v.Steps)), Messages: make([]HandoverMessage, 0, len(v.Messages)),
 	}
 	for _, w := range v.Weak {

@@ -77,6 +77,7 @@ type Handover struct {
 	Steps       []HandoverStep     `json:"steps"`
 	Messages    []HandoverMessage  `json:"messages"`
 	Conflicts   []HandoverConflict `json:"conflicts,omitempty" doc:"What came from a phone without signal and doesn't fit."`
+	Notes       []Note             `json:"notes,omitempty" doc:"Who did something about it beside what codes did; the latest 40, the last at the end."`
 	Tracking    string             `json:"tracking,omitempty" doc:"Link to the recipient's page. It shows the state to whoever has it, and the code only to a device that has proven the contact."`
 }
 
@@ -127,6 +128,14 @@ type HandoverMessage struct {
 	QueuedAt  time.Time `json:"queued_at"`
 	SentAt    time.Time `json:"sent_at,omitzero"`
 	ReceiptAt time.Time `json:"receipt_at,omitzero"`
+}
+
+// Note is who did something, when and why.
+type Note struct {
+	At   time.Time `json:"at"`
+	By   string    `json:"by" doc:"staff:acc_..., api:ID of the key, or the courier."`
+	Did  string    `json:"did" enum:"released,weaker_proof,settled,attempt_ended,returned,canceled,looked_up,phone_revoked,invited"`
+	Text string    `json:"text,omitempty" doc:"What they said of it."`
 }
 
 // HandoverConflict is what came from a phone without signal and doesn't fit.
@@ -252,6 +261,7 @@ type Round struct {
 	OpenedAt  time.Time `json:"opened_at"`
 	Until     time.Time `json:"until" doc:"The end of the shift."`
 	Handovers []string  `json:"handovers"`
+	By        string    `json:"opened_by,omitempty" doc:"staff:acc_... or api:ID of the key."`
 }
 
 // NewRound is the answer to RoundBody.
@@ -319,6 +329,7 @@ type DepotRound struct {
 	Alarm   bool          `json:"weak_proof_alarm" doc:"This courier uses weaker proofs unusually often."`
 	Parcels []DepotParcel `json:"parcels"`
 	Figures Figures       `json:"figures" doc:"Of this courier on this day, over all their rounds."`
+	Notes   []Note        `json:"notes,omitempty" doc:"Who did something about this courier's phones."`
 }
 
 // Figures count what was done on one day.

@@ -52,7 +52,7 @@ func leftOut(out []LeftOut, not []handover.LeftOut) []LeftOut {
 func shownRound(r *handover.Round) Round {
 	out := Round{
 		ID: handover.FormatRound(r.ID), Courier: handover.FormatCourier(r.Courier), Name: r.Name, Depot: r.Depot, Date: r.Date, OpenedAt: r.OpenedAt, Until: r.Until,
-		Handovers: make([]string, 0, len(r.Parcels)),
+		Handovers: make([]string, 0, len(r.Parcels)), By: r.By,
 	}
 	for _, id := range r.Parcels {
 		out.Handovers = append(out.Handovers, handover.FormatID(id))
@@ -65,7 +65,7 @@ func (a *API) courierLink(c *call, token secret.Text) string {
 	return a.Handovers.Origin(c.svc) + "/courier#" + token.Reveal() // the one time that it is shown
 }
 
-func (a *API) openRound(c *call, _ string) error {
+func (a *API) openRound(c *call, by string) error {
 	var in RoundBody
 	if _, err := httpx.ReadJSON(c.Exchange, &in); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (a *API) openRound(c *call, _ string) error {
 		return err
 	}
 	r, token, not, err := a.Handovers.OpenRound(c.context(), c.svc, handover.NewRound{
-		Depot: in.Depot, Courier: in.Courier, Zone: in.TimeZone, Hours: in.Hours, Parcels: ids,
+		Depot: in.Depot, Courier: in.Courier, Zone: in.TimeZone, Hours: in.Hours, Parcels: ids, By: by,
 	})
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (a *API) depotDay(c *call, _ string) error {
 	}
 	out := DepotDay{Depot: d.Depot, Date: d.Date, Rounds: make([]DepotRound, 0, len(d.Rounds)), Figures: Figures(d.Figures)}
 	for _, r := range d.Rounds {
-		out.Rounds = append(out.Rounds, DepotRound{shownRound(r.Round), r.Device, r.BoundAt, r.Current, r.Alarm, depotParcels(r.Parcels), Figures(r.Figures)})
+		out.Rounds = append(out.Rounds, DepotRound{shownRound(r.Round), r.Device, r.BoundAt, r.Current, r.Alarm, depotParcels(r.Parcels), Figures(r.Figures), notes(r.Notes)})
 	}
 	return write(c, 200, out)
 }
@@ -164,13 +164,13 @@ func onCourier(c *call, fn func(id ledger.ID) error) error {
 	return fn(id)
 }
 
-func (a *API) revokeCourier(c *call, _ string) error {
-	return onCourier(c, func(id ledger.ID) error { return nothing(c, a.Handovers.Revoke(c.context(), c.svc, id)) })
+func (a *API) revokeCourier(c *call, by string) error {
+	return onCourier(c, func(id ledger.ID) error { return nothing(c, a.Handovers.Revoke(c.context(), c.svc, id, by)) })
 }
 
-func (a *API) inviteCourier(c *call, _ string) error {
+func (a *API) inviteCourier(c *call, by string) error {
 	return onCourier(c, func(id ledger.ID) error {
-		token, err := a.Handovers.Invite(c.context(), c.svc, id)
+		token, err := a.Handovers.Invite(c.context(), c.svc, id, by)
 		if err != nil {
 			return err
 		}

@@ -165,7 +165,8 @@ func (p *Pages) depotRound(v *visit) error {
 
 // doDepotRound opens a round of orders that are named by their exact references, and shows the courier's link, once.
 func (p *Pages) doDepotRound(v *visit) error {
-	if _, err := v.depotStaff(); err != nil {
+	by, err := v.depotStaff()
+	if err != nil {
 		return err
 	}
 	name, zone := p.whichDepot(v)
@@ -186,7 +187,7 @@ func (p *Pages) doDepotRound(v *visit) error {
 	if err != nil {
 		return again(err, "orders")
 	}
-	_, token, left, err := p.Handovers.OpenRound(v.Request.Context(), v.svc, handover.NewRound{Depot: name, Zone: zone, Courier: v.form("courier"), Hours: hours, Parcels: ids})
+	_, token, left, err := p.Handovers.OpenRound(v.Request.Context(), v.svc, handover.NewRound{Depot: name, Zone: zone, Courier: v.form("courier"), Hours: hours, Parcels: ids, By: by.Name})
 	if err != nil {
 		field := map[string]string{"invalid_hours": "hours", "round_incomplete": "courier", "text_too_long": "courier"}[fault.As(err).Code]
 		return again(err, field)
@@ -244,20 +245,21 @@ func (p *Pages) showLink(v *visit, pg *page, d *depotData, token secret.Text) er
 
 // depotOrder finds hand-overs by an exact order; there is no browsing.
 func (p *Pages) depotOrder(v *visit) error {
-	if _, err := v.depotStaff(); err != nil {
+	by, err := v.depotStaff()
+	if err != nil {
 		return err
 	}
-	return p.showOrder(v, v.Request.URL.Query().Get("order"), ledger.ID{}, nil)
+	return p.showOrder(v, by.Name, v.Request.URL.Query().Get("order"), ledger.ID{}, nil)
 }
 
-func (p *Pages) showOrder(v *visit, order string, at ledger.ID, refused error) error {
+func (p *Pages) showOrder(v *visit, by, order string, at ledger.ID, refused error) error {
 	pg := p.center(v, "depot.find")
 	d := &depotData{Order: strings.TrimSpace(order), Note: v.form("note")}
 	pg.Data = d
 	if d.Order == "" {
 		return p.show(v, http.StatusOK, "depotorder.html", pg)
 	}
-	found, err := p.Handovers.Find(v.Request.Context(), v.svc, d.Order)
+	found, err := p.Handovers.LookUp(v.Request.Context(), v.svc, d.Order, by)
 	if err != nil {
 		return p.again(v, err, "depotorder.html", pg, "order")
 	}
@@ -292,11 +294,11 @@ func (p *Pages) doDepotOrder(v *visit) error {
 	case "release":
 		_, err = p.Handovers.Release(ctx, v.svc, id, by.Name, v.form("note"))
 	case "settle":
-		_, err = p.Handovers.SettleConflicts(ctx, v.svc, id)
+		_, err = p.Handovers.SettleConflicts(ctx, v.svc, id, by.Name)
 	case "end":
-		_, err = p.Handovers.EndAttempt(ctx, v.svc, id)
+		_, err = p.Handovers.EndAttempt(ctx, v.svc, id, by.Name)
 	case "return":
-		_, err = p.Handovers.Return(ctx, v.svc, id)
+		_, err = p.Handovers.Return(ctx, v.svc, id, by.Name)
 	default:
 		return errGone
 	}
@@ -305,7 +307,7 @@ func (p *Pages) doDepotOrder(v *visit) error {
 		return e
 	}
 	if err != nil {
-		return p.showOrder(v, h.Order, id, err)
+		return p.showOrder(v, by.Name, h.Order, id, err)
 	}
 	return see(v, "/depot/order?order="+url.QueryEscape(h.Order))
 }
@@ -362,7 +364,8 @@ func (p *Pages) depotCourier(v *visit) error {
 
 // doDepotCourier signs a courier's phone out, or makes a new link for another one.
 func (p *Pages) doDepotCourier(v *visit) error {
-	if _, err := v.depotStaff(); err != nil {
+	by, err := v.depotStaff()
+	if err != nil {
 		return err
 	}
 	id, err := handover.ParseCourier(v.Request.PathValue("id"))
@@ -371,12 +374,12 @@ func (p *Pages) doDepotCourier(v *visit) error {
 	}
 	switch v.form("do") {
 	case "revoke":
-		if err := p.Handovers.Revoke(v.Request.Context(), v.svc, id); err != nil {
+		if err := p.Handovers.Revoke(v.Request.Context(), v.svc, id, by.Name); err != nil {
 			return err
 		}
 		return see(v, "/depot")
 	case "invite":
-		token, err := p.Handovers.Invite(v.Request.Context(), v.svc, id)
+		token, err := p.Handovers.Invite(v.Request.Context(), v.svc, id, by.Name)
 		if err != nil {
 			return err
 		}

@@ -38,6 +38,14 @@ func (d *depotData) Carrier(h *handover.View) string {
 	return d.CourierName(id)
 }
 
+// WhoDid is who did something: a courier as the depot knows them, or the opaque name of staff or of an API key.
+func (d *depotData) WhoDid(by string) string {
+	if id, err := handover.ParseCourier(by); err == nil {
+		return d.CourierName(id)
+	}
+	return by
+}
+
 // roundData is a round as the depot's pages show it.
 type roundData struct {
 	*handover.RoundView

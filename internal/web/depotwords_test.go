@@ -49,6 +49,9 @@ func TestEverythingOfAHandoverHasWords(t *testing.T) {
 	} {
 		keys = append(keys, "exception."+string(e))
 	}
+	for did := handover.DidRelease; did <= handover.DidInvite; did++ {
+		keys = append(keys, "did."+did.String())
+	}
 	for _, name := range outcomes {
 		keys = append(keys, "outcome."+name)
 	}
