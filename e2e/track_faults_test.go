@@ -58,6 +58,7 @@ func TestLongWordsOfDeliveries(t *testing.T) {
 	p.phone()
 	wide := func(where string) {
 		t.Helper()
+		p.phone() // pictures are taken at other widths, too
 		p.until("document.readyState === 'complete'")
 		if n := p.width(); n > 360 {
 			t.Errorf("%s is %d pixels wide on a screen of 360", where, n)

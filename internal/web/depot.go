@@ -51,6 +51,7 @@ func (p *Pages) whichDepot(v *visit) (name, zone string) {
 
 // depotData is what the pages of a depot show.
 type depotData struct {
+	Me           string // as in notes
 	Name, Zone   string
 	Day          *handover.DepotDay // nil on the page of one round
 	Date         string
@@ -72,10 +73,11 @@ type leftData struct{ Order, Why string }
 
 // depot shows a day's rounds, or asks which depot it is.
 func (p *Pages) depot(v *visit) error {
-	if _, err := v.depotStaff(); err != nil {
+	by, err := v.depotStaff()
+	if err != nil {
 		return err
 	}
-	d := &depotData{}
+	d := &depotData{Me: by.Name}
 	d.Name, d.Zone = p.whichDepot(v)
 	pg := p.center(v, "depot.title")
 	pg.Data = d
@@ -87,7 +89,6 @@ func (p *Pages) depot(v *visit) error {
 		pg.Title = pg.T("depot.which")
 		return p.show(v, http.StatusOK, "depotwhich.html", pg)
 	}
-	var err error
 	if d.Day, err = p.Handovers.Depot(v.Request.Context(), v.svc, d.Name, v.Request.URL.Query().Get("date"), d.Zone); err != nil {
 		return err
 	}
@@ -106,7 +107,8 @@ func (p *Pages) depot(v *visit) error {
 
 // depotOneRound shows a round with all of its parcels.
 func (p *Pages) depotOneRound(v *visit) error {
-	if _, err := v.depotStaff(); err != nil {
+	by, err := v.depotStaff()
+	if err != nil {
 		return err
 	}
 	id, err := handover.ParseRound(v.Request.PathValue("id"))
@@ -119,7 +121,7 @@ func (p *Pages) depotOneRound(v *visit) error {
 	}
 	pg := p.center(v, "depot.parcels")
 	pg.Title, pg.Refresh = pg.T("depot.day", "depot", r.Depot, "date", r.Date), 60
-	pg.Data = &depotData{Date: r.Date, Rounds: pg.roundsOf(true, r)}
+	pg.Data = &depotData{Me: by.Name, Date: r.Date, Rounds: pg.roundsOf(true, r)}
 	return p.show(v, http.StatusOK, "depot.html", pg)
 }
 
@@ -254,7 +256,7 @@ func (p *Pages) depotOrder(v *visit) error {
 
 func (p *Pages) showOrder(v *visit, by, order string, at ledger.ID, refused error) error {
 	pg := p.center(v, "depot.find")
-	d := &depotData{Order: strings.TrimSpace(order), Note: v.form("note")}
+	d := &depotData{Me: by, Order: strings.TrimSpace(order), Note: v.form("note")}
 	pg.Data = d
 	if d.Order == "" {
 		return p.show(v, http.StatusOK, "depotorder.html", pg)

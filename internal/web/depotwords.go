@@ -38,8 +38,12 @@ func (d *depotData) Carrier(h *handover.View) string {
 	return d.CourierName(id)
 }
 
-// WhoDid is who did something: a courier as the depot knows them, or the opaque name of staff or of an API key.
-func (d *depotData) WhoDid(by string) string {
+// WhoDid is who did something: whoever reads it, a courier as the depot knows them, or the opaque name of staff or of an API key.
+func (pg *page) WhoDid(by string) string {
+	d := pg.Data.(*depotData) //nolint:forcetypeassert // of the depot's pages
+	if by == d.Me {
+		return pg.T("depot.you")
+	}
 	if id, err := handover.ParseCourier(by); err == nil {
 		return d.CourierName(id)
 	}
