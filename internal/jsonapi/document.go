@@ -171,7 +171,8 @@ var reference = template.Must(template.New("docs").Parse(`<!DOCTYPE html>
 <h1>The JSON API</h1>
 <p>The same as <a href="/openapi.json">OpenAPI 3.1</a>. Send an API key as <code>Authorization: Bearer CS...</code>. What goes wrong comes as a problem document
 (<code>application/problem+json</code>) with a stable <code>code</code>, a <code>detail</code> for the person and, where waiting helps, <code>retry_after</code>.
-With an <code>Idempotency-Key</code>, a repeated POST gets the same answer for 24 hours.</p>
+A POST below <code>/v1/verifications</code> (but <code>cancel</code>) and to <code>/v1/checks</code> takes an <code>Idempotency-Key</code>: the same again gets the same answer for 24 hours.
+An answer to a flow and a courier's act take one too, as <code>repeat_key</code> and <code>key</code>.</p>
 <nav><ul>{{range .Routes}}<li><a href="#{{.Anchor}}"><code>{{.Method}} {{.Path}}</code></a> {{.Summary}}</li>{{end}}</ul></nav>
 {{range .Routes}}<section id="{{.Anchor}}"><h2><code>{{.Method}} {{.Path}}</code></h2><p>{{.Summary}}.{{if .Scopes}} Scope: {{.Scopes}}.{{end}}</p>
 {{if .In}}<h3>Takes</h3>{{template "fields" .In}}{{end}}{{if .Out}}<h3>Gives ({{.Status}})</h3>{{template "fields" .Out}}{{end}}</section>{{end}}
