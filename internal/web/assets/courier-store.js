@@ -128,11 +128,11 @@ const sender = (() => {
     });
     let reply = await post(who, outgoing);
     let taken = waiting;
-    if (refused(reply) && waiting.length > 1) { // one that the server can't take must not hold up the others
+    if (isNo(reply) && waiting.length > 1) { // one that the server can't take must not hold up the others
       taken = waiting.slice(0, 1);
       reply = await post(who, outgoing.slice(0, 1));
     }
-    if (refused(reply) && reply.code) reply = { status: 200, now: null, results: [{ key: taken[0].key, handover: taken[0].handover, result: "not_allowed" }] };
+    if (isRefused(reply)) reply = { status: 200, now: null, results: [{ key: taken[0].key, handover: taken[0].handover, result: "not_allowed" }] };
     if (reply.status !== 200) throw Object.assign(new Error("not sent"), reply);
     for (const result of reply.results) heard.set(result.key, result);
     taken = taken.filter((entry) => heard.has(entry.key));
@@ -140,7 +140,9 @@ const sender = (() => {
     for (const entry of taken) plain.delete(entry.key);
     return true;
   };
-  const refused = ({ status, code }) => status >= 400 && status < 500 && ![401, 403, 404, 408, 421, 425, 429].includes(status) && code !== "another_courier";
+  // isNo tells whether asking the same again has no sense, and isRefused whether that is the server's own word.
+  const isNo = ({ status, code }) => status >= 400 && status < 500 && ![401, 403, 404, 408, 421, 425, 429].includes(status) && code !== "another_courier";
+  const isRefused = (reply) => isNo(reply) && !!reply.code;
 
   // pump sends what there is. It throws when there is no signal, or with the status of a server that doesn't take it now.
   const pump = () => single(async () => {
@@ -179,5 +181,5 @@ const sender = (() => {
     await store.write((s) => s.answers.clear());
     await late();
   });
-  return { start, pump, post, answer, plain, isOver, listen: (f) => { listener = f; } };
+  return { start, pump, post, answer, plain, isOver, isRefused, listen: (f) => { listener = f; } };
 })();

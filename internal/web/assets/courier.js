@@ -262,8 +262,9 @@ const straight = async (same, { verified, sealed, ...entry }, typed) => {
   try {
     const reply = await sender.post(entry.courier, [typed ? { ...entry, code: typed } : entry]), result = reply.results?.[0];
     app.acts++;
-    if (result || (reply.code && reply.status < 500)) app.unsure = undefined;
+    if (result || sender.isOver(reply) || sender.isRefused(reply)) app.unsure = undefined;
     if (sender.isOver(reply)) return { result: "shift_over" };
+    if (sender.isRefused(reply)) return { result: "not_allowed" };
     if (result) return result;
   } catch { /* no answer */ }
   app.unsure = { same, entry };
@@ -576,8 +577,8 @@ const render = (anew = false) => {
   setInterval(() => {
     const now = clock.now();
     if (past(app.round) && now.steady && !navigator.onLine) over();
-    else if (past(app.round) && !navigator.onLine) load().then(() => render());
-    else if (app.round && !document.hidden && !app.busy) refresh();
+    else if (past(app.round) && !navigator.onLine) load().then(() => render(true));
+    else if ((app.round || app.hidden) && !document.hidden && !app.busy) refresh();
   }, 180000);
   navigator.serviceWorker?.register("/courier/sw.js", { scope: "/courier" }).catch(() => {});
   await sender.start().catch(() => {});
