@@ -88,7 +88,7 @@ func casePath(id string) string { return "/v1/cases/" + url.PathEscape(id) }
 
 // OpenCase opens a case of the person's with support.
 func (s *Session) OpenCase(ctx context.Context, subject, text string) (*Case, error) {
-	return call[Case](ctx, s.c.once(), http.MethodPost, "/v1/session/cases", map[string]string{"subject": subject, "text": text}, "")
+	return call[Case](ctx, s.c, http.MethodPost, "/v1/session/cases", map[string]string{"subject": subject, "text": text}, "")
 }
 
 // Cases are the person's cases, the latest opened first.
@@ -107,7 +107,7 @@ func (s *Session) ReadCase(ctx context.Context, id string) (*Case, error) {
 
 // SayInCase writes to support. A case that was closed opens again.
 func (s *Session) SayInCase(ctx context.Context, id, text string) (*Case, error) {
-	return call[Case](ctx, s.c.once(), http.MethodPost, "/v1/session/cases/"+url.PathEscape(id)+"/messages", map[string]string{"text": text}, "")
+	return call[Case](ctx, s.c, http.MethodPost, "/v1/session/cases/"+url.PathEscape(id)+"/messages", map[string]string{"text": text}, "")
 }
 
 // CloseCase closes one of the person's cases.
@@ -203,7 +203,7 @@ func reportPath(id string) string { return "/v1/reports/" + url.PathEscape(id) }
 
 // Report reports something suspicious as the person. NewReport's Account is left empty.
 func (s *Session) Report(ctx context.Context, n NewReport) (*Report, error) {
-	return call[Report](ctx, s.c.once(), http.MethodPost, "/v1/session/reports", n, "")
+	return call[Report](ctx, s.c, http.MethodPost, "/v1/session/reports", n, "")
 }
 
 // AddScreenshot adds a picture to one of the person's reports, as the method of Client does.

@@ -128,6 +128,9 @@ func TestCourierEntriesOfAnother(t *testing.T) {
 	if h := c.is(0, "out_for_delivery"); len(h.Conflicts) > 0 {
 		t.Errorf("what Kim did was told as Li's: %+v", h.Conflicts)
 	}
+	c.run("{ const {courier, ...e} = entryOf(app.round.parcels[0], {do: 'arrive'}); window.answered = ''; sender.post(" + quote(kim.Round.Courier) + ", [e]).then((r) => { window.answered = r.status + r.code; }); }")
+	c.until("window.answered === '409another_courier'") // nor does the server take it
+
 	link, err = c.api.InviteCourier(t.Context(), kim.Round.Courier)
 	must(t, err)
 	c.visit(link)
