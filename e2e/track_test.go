@@ -415,6 +415,9 @@ func TestTrackingWithoutJavaScript(t *testing.T) {
 			}
 		}
 	}
+	if p.post(d.path + "/forget"); p.status != http.StatusOK {
+		t.Errorf("forgetting what there isn't: %d", p.status)
+	}
 	if h, err := d.api.Handover(t.Context(), d.id); err != nil || h.State != "out_for_delivery" || h.Code != 1 || h.Neighbour || p.mails() != before {
 		t.Fatalf("without a proof something was done: %+v, %v", h, err)
 	}
@@ -454,6 +457,13 @@ func TestTrackingWithoutJavaScript(t *testing.T) {
 		n.Order, n.Recipient.Contacts = "order 1184", []string{newPhone}
 	})
 	p.open(other.path).says("Show that it's yours")
+	if strings.Contains(p.last, "Forget me") {
+		t.Error("what isn't kept can be forgotten")
+	}
+	p.post(same.path + "/forget").says("Show that it's yours")
+	if strings.Contains(p.open(same.path).last, "Choose another day") {
+		t.Error("a device that was told to forget hasn't")
+	}
 	for _, path := range []string{d.path + "a", d.path[:len(d.path)-1], "/t/x", "/p/x", "/p/" + d.path[3:], "/t/" + strings.Repeat("a", 42)} {
 		if p.open(path).says("This link doesn"); p.status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, p.status)

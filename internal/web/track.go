@@ -43,6 +43,7 @@ func trackRoutes() []route {
 		{"POST /t/{token}/refuse", perhaps, proven((*Pages).doRefuse)},
 		{"GET /t/{token}/asked", perhaps, proven((*Pages).asked)},
 		{"POST /t/{token}/asked", perhaps, proven((*Pages).doAsked)},
+		{"POST /t/{token}/forget", perhaps, (*Pages).doForget},
 		{"GET /p/{token}", anybody, (*Pages).pass},
 		{"GET /p/{token}/live", anybody, (*Pages).passLive},
 		{"GET /p/{token}/code", anybody, (*Pages).backToPass},
@@ -55,6 +56,7 @@ type parcel struct {
 	*handover.Tracked
 	Path   string // of its page
 	Proven bool   // the device has shown that the recipient's contact is its owner's
+	Kept   bool   // and keeps that, account or not
 	Says   []string
 	Ways   []contactWay // of showing that; where there is more than one
 	Passes []*handover.Pass
@@ -120,17 +122,29 @@ func (p *Pages) parcel(v *visit) (*parcel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &parcel{Tracked: t, Path: "/t/" + token, Proven: p.owns(v, t)}, nil
+	kept := p.keeps(v, t)
+	return &parcel{Tracked: t, Path: "/t/" + token, Proven: kept || v.signed != nil && v.signed.Has(t.OfRecipient), Kept: kept}, nil
 }
 
-// owns tells whether a visitor has proven a contact of the recipient's: on this device within two weeks, as an account's, or just now.
-func (p *Pages) owns(v *visit, t *handover.Tracked) bool {
+// keeps tells whether a visitor has proven a contact of the recipient's on this device: within two weeks, or just now. An account's contacts are proven, too.
+func (p *Pages) keeps(v *visit, t *handover.Tracked) bool {
 	for _, kept := range p.keptParcels(v) {
 		if t.ProvenBy(kept, p.Now()) {
 			return true
 		}
 	}
-	return v.signed != nil && v.signed.Has(t.OfRecipient) || p.justProven(v, t) != nil
+	return p.justProven(v, t) != nil
+}
+
+// doForget takes from a device what it keeps of proven contacts: it may be somebody else's, or everybody's.
+func (p *Pages) doForget(v *visit) error {
+	d, err := p.parcel(v)
+	if err != nil {
+		return p.linkOver(v, err)
+	}
+	p.clear(v, cookieParcels)
+	p.clear(v, cookieProof)
+	return see(v, d.Path)
 }
 
 // keptParcels are the contacts that this device keeps a proof of.
