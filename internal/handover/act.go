@@ -106,7 +106,7 @@ type Acted struct {
 	Typed      string        // of Unclear: why (otp.TypedKind)
 	RetryAfter time.Duration // of Wait
 	Conflict   bool          // it happened without signal and doesn't fit: the depot is told
-	View       *View
+	View       *View         // nil on a phone whose courier doesn't carry it
 }
 
 // Who acts.
@@ -148,7 +148,9 @@ func (h *Handovers) Act(ctx context.Context, svc *service.Service, who Who, a Ac
 	if err != nil {
 		return nil, err
 	}
-	j.out.View = v
+	if who.Device == nil || v.Courier == FormatCourier(who.Courier) { // a phone sees no parcel that is another courier's by now
+		j.out.View = v
+	}
 	if j.alarm {
 		h.warnOfWeaker(svc, who.Courier)
 	}
@@ -166,19 +168,20 @@ type judgment struct {
 	forged bool
 	c      *Courier
 	cold   bool // the courier's row hasn't changed
+	idle   bool // it was so already
 	alarm  bool
 	out    Acted
 }
 
 // judge decides on the locked rows.
 func (j *judgment) judge(d *decision) error {
-	j.out, j.alarm, j.cold = Acted{}, false, true
+	j.out, j.alarm, j.cold, j.idle = Acted{}, false, true, false
 	j.c = loadCourier(d.tx, j.ckey)
 	if dev := j.who.Device; dev != nil && (j.c.Device.IsZero() || j.c.binding(j.ckey.ID) != dev.Binding || d.at >= j.c.Until && !j.act.Offline) {
 		return errShift
 	}
 	if i := slices.IndexFunc(d.r.Judged, func(o judged) bool { return o.Key == j.key }); i >= 0 && j.key != (actKey{}) {
-		j.out.Result, j.out.TriesLeft, d.still = d.r.Judged[i].Result, d.r.triesLeft(), true
+		j.out.Result, j.out.Conflict, j.out.TriesLeft, d.still = d.r.Judged[i].Result, d.r.Judged[i].Conflict, d.r.triesLeft(), true
 		return nil
 	}
 	before := d.r.State
@@ -188,13 +191,12 @@ func (j *judgment) judge(d *decision) error {
 	}
 	j.out.Result, j.out.TriesLeft = result, d.r.triesLeft()
 	j.conflict(d)
-	d.still = d.r.State == before && j.cold && result != Done && d.say == 0
+	d.still = d.r.State == before && j.cold && (result != Done || j.idle) && d.say == 0
 	if d.still {
 		return nil
 	}
 	if j.key != (actKey{}) && (result == Done || result == Handed || result == Wrong || j.out.Conflict) {
-		d.r.Judged = append(d.r.Judged, judged{j.key, result})
-		d.r.Judged = d.r.Judged[max(0, len(d.r.Judged)-maxJudged):]
+		d.r.remember(judged{j.key, result, j.out.Conflict})
 	}
 	if !j.cold {
 		saveCourier(d.tx, j.ckey, j.c, d.at)
@@ -216,13 +218,18 @@ func (j *judgment) decide(d *decision) (Result, error) {
 		return NotYours, nil
 	case a.Attempt != 0 && a.Attempt != int(r.Attempt):
 		return OldAttempt, nil
+	case a.Do == DoSignIn || a.Do == DoCode && j.typed(d).Kind == otp.TypedSignIn: // whatever has become of the parcel, somebody was after an account
+		return SignInCode, j.warn(d)
 	case r.State == HandedOver && j.same(d):
 		return Handed, nil
 	case r.State.Final() || r.State == Refused:
 		return Over, nil
-	case r.State == Attempted && (!a.Offline || a.Do != DoCode && a.Do != DoTicket && a.Do != DoWeak):
+	case a.Offline && j.late(d):
 		return Late, nil
-	case a.Offline && d.at > r.GoodUntil+maxLate:
+	case r.State == Attempted && a.Offline && a.Do == DoArrive && r.ArrivedAt == 0 && r.lastReason() == DayOver:
+		j.seen(d)
+		return Done, nil
+	case r.State == Attempted && (!a.Offline || a.Do != DoCode && a.Do != DoTicket && a.Do != DoWeak):
 		return Late, nil
 	}
 	switch a.Do {
@@ -241,8 +248,6 @@ func (j *judgment) decide(d *decision) (Result, error) {
 		return j.again(d)
 	case DoWeak:
 		return j.weak(d)
-	case DoSignIn:
-		return SignInCode, j.warn(d)
 	}
 	return 0, fault.New(fault.Invalid, "invalid_act", "do must be arrive, code, ticket, give_up, refuse, send or weak.").WithField("do")
 }
@@ -251,8 +256,11 @@ func (j *judgment) decide(d *decision) (Result, error) {
 // has handed it over once, and there is nothing for the depot to look at.
 func (j *judgment) same(d *decision) bool {
 	r := d.r
-	if !j.act.Offline || r.Means.Weak() {
+	if !j.act.Offline {
 		return false
+	}
+	if j.act.Do == DoWeak || r.Means.Weak() {
+		return j.act.Do == DoWeak && j.act.Means == r.Means
 	}
 	var means Means
 	var pass uint8
@@ -277,21 +285,14 @@ func (j *judgment) arrive(d *decision) (Result, error) {
 	if r.StoppedAt > 0 {
 		return Stopped, nil
 	}
-	where := j.act.Position.coarse()
 	if r.State == Arrived {
+		j.idle = true
 		return Done, nil
 	}
 	if err := r.move(Arrived, 0, d.at); err != nil {
 		return 0, err
 	}
-	r.ArrivedAt, r.Unseen = j.happened(d), where == nil
-	if where != nil {
-		r.Where = seal(d.svc, d.key, columnWhere, where)
-	} else {
-		r.Where = nil
-		j.count(countUnseen, d.at)
-	}
-	j.count(countArrived, d.at)
+	j.seen(d)
 	if err := d.tell(message.DeliveryArrived); err != nil {
 		return 0, err
 	}
@@ -305,19 +306,56 @@ func (j *judgment) arrive(d *decision) (Result, error) {
 	return Done, nil
 }
 
+// seen writes down that the courier is at the door, and whether their phone has said where that is.
+func (j *judgment) seen(d *decision) {
+	r, where := d.r, j.act.Position.coarse()
+	r.ArrivedAt, r.Unseen, r.Where = j.happened(d), where == nil, nil
+	if where != nil {
+		r.Where = seal(d.svc, d.key, columnWhere, where)
+	} else {
+		j.count(countUnseen, d.at)
+	}
+	j.count(countArrived, d.at)
+}
+
 // happened is when an act happened: a phone's word on it is bounded by when the attempt began and by now.
 func (j *judgment) happened(d *decision) int64 {
+	return max(d.begun(), d.r.ArrivedAt, j.said(d))
+}
+
+// said is when an act happened by the phone's word, and never later than now.
+func (j *judgment) said(d *decision) int64 {
 	if !j.act.Offline || j.act.SaidAt.IsZero() {
 		return d.at
 	}
-	begun := d.r.CreatedAt
-	for _, s := range d.r.Steps {
-		if s.State == Out && s.Attempt == d.r.Attempt {
-			begun = s.At
-			break
-		}
+	return min(d.at, j.act.SaidAt.UnixMilli())
+}
+
+// slack is by how much a phone's idea of our time may be wrong.
+const slack = 5 * minute
+
+// late tells whether what is told now came too late for anything: after the day of its attempt or after the shift, by the phone's own word, or after the
+// courier had given up; or it is told too late.
+func (j *judgment) late(d *decision) bool {
+	r, at := d.r, j.said(d)
+	until := r.DayUntil
+	if until == 0 {
+		until = r.GoodUntil
 	}
-	return max(begun, d.r.ArrivedAt, min(d.at, j.act.SaidAt.UnixMilli()))
+	if d.at > until+maxLate || at > until+slack || j.who.Device != nil && at > j.c.Until+slack {
+		return true
+	}
+	n := len(r.Steps)
+	gaveUp := r.State == Attempted && n > 0 && r.Steps[n-1].Reason >= NobodyHome && r.Steps[n-1].Reason <= OtherReason
+	return gaveUp && at > r.Steps[n-1].At+slack
+}
+
+// lastReason is why the latest step was made.
+func (r *Record) lastReason() Reason {
+	if n := len(r.Steps); n > 0 {
+		return r.Steps[n-1].Reason
+	}
+	return 0
 }
 
 func (j *judgment) giveUp(d *decision) (Result, error) {
@@ -395,6 +433,10 @@ func (j *judgment) weak(d *decision) (Result, error) {
 		return Stopped, nil
 	case r.triesLeft() == 0:
 		return Blocked, nil
+	case len(lately(j.c.Wrong, d.at)) >= d.svc.Policy.CourierGuesses:
+		return Exhausted, nil // who has guessed all day isn't believed either
+	case j.act.Note == "" && j.act.Offline:
+		return NotAllowed, nil // the parcel may be gone
 	case j.act.Note == "":
 		return 0, fault.New(fault.Invalid, "note_missing", "Say what was checked, and why there is no code.").WithField("note")
 	}
@@ -408,9 +450,13 @@ func (j *judgment) weak(d *decision) (Result, error) {
 	return Handed, d.tell(message.DeliveryReleased)
 }
 
+// keptWeak are the weaker proofs of a day that are kept at least: the alarm needs no more.
+const keptWeak = 100
+
 // weaker notes a weaker proof of a courier's, by themselves or by the depot. True: they are unusually many, and that wasn't told within a day.
 func (d *decision) weaker(key ledger.Key, c *Courier) bool {
 	c.Weak = append(lately(c.Weak, d.at), d.at)
+	c.Weak = c.Weak[max(0, len(c.Weak)-max(keptWeak, d.svc.Policy.CourierWeak)):]
 	if len(c.Weak) < d.svc.Policy.CourierWeak || c.AlarmAt > d.at-day {
 		return false
 	}
@@ -421,6 +467,11 @@ func (d *decision) weaker(key ledger.Key, c *Courier) bool {
 
 func (h *Handovers) warnOfWeaker(svc *service.Service, courier ledger.ID) {
 	h.Log.Warn("a courier's parcels are handed over by weaker proofs unusually often", "service", svc.Slug, "courier", FormatCourier(courier))
+}
+
+// held tells whether a notice waits for what happened next, and nobody has begun to send it.
+func (m *Message) held() bool {
+	return m.Status == Queued && m.WakeAt == m.QueuedAt+patience
 }
 
 // hand moves the parcel into the recipient's hands.
@@ -454,8 +505,11 @@ func (j *judgment) hand(d *decision, means Means, pass uint8) error {
 	if where := j.act.Position.coarse(); where != nil {
 		r.Where = seal(d.svc, d.key, columnWhere, where)
 	}
+	told := false // of the arrival
 	for i := range r.Messages {
-		if m := &r.Messages[i]; m.Status == Queued {
+		m := &r.Messages[i]
+		told = told || m.Kind == message.DeliveryArrived && m.QueuedAt >= d.begun() && m.Status != Void && !m.held()
+		if m.Status == Queued && (carriesCode(m.Kind) || m.Kind == message.DeliveryArrived || m.Kind == message.DeliveryLink) {
 			m.Status, m.WakeAt = Void, 0
 		}
 	}
@@ -464,7 +518,7 @@ func (j *judgment) hand(d *decision, means Means, pass uint8) error {
 			return err
 		}
 		r.Messages[len(r.Messages)-1].Pass = pass
-	} else if r.Mail && !means.Weak() {
+	} else if (r.Mail || !told) && !means.Weak() { // a text for each is too much, but one of the two is sent
 		return d.tell(message.DeliveryOver)
 	}
 	return nil
@@ -473,17 +527,18 @@ func (j *judgment) hand(d *decision, means Means, pass uint8) error {
 // conflict writes down what happened without signal and doesn't fit: the parcel may be gone, so the depot has to know.
 func (j *judgment) conflict(d *decision) {
 	a := j.act
-	if !a.Offline || a.Do != DoCode && a.Do != DoTicket && a.Do != DoWeak || j.out.Result == Handed || j.out.Result == Done || j.out.Result == NotYours && d.r.Attempt == 0 {
+	if !a.Offline || a.Do != DoCode && a.Do != DoTicket && a.Do != DoWeak || j.out.Result == Handed || j.out.Result == Done {
 		return
+	}
+	if j.out.Result == NotYours && !slices.ContainsFunc(d.r.Steps, func(s Step) bool { return s.Courier == j.who.Courier }) {
+		return // they never had it
 	}
 	j.out.Conflict = true
-	if len(d.r.Conflicts) >= maxConflicts { // the depot knows that something is wrong with this one
-		return
+	if len(d.r.Conflicts) >= maxConflicts { // those that are settled give way first
+		i := max(0, slices.IndexFunc(d.r.Conflicts, func(c Conflict) bool { return c.Settled > 0 }))
+		d.r.Conflicts = slices.Delete(d.r.Conflicts, i, i+1)
 	}
-	said := d.at
-	if !a.SaidAt.IsZero() {
-		said = a.SaidAt.UnixMilli()
-	}
+	said := max(d.begun(), j.said(d))
 	d.r.Conflicts = append(d.r.Conflicts, Conflict{
 		At: d.at, SaidAt: said, Result: j.out.Result, Attempt: uint8(min(a.Attempt, 255)), Courier: j.who.Courier, //nolint:gosec // bounded
 	})

@@ -87,7 +87,10 @@ const (
 	counted
 )
 
-const keptDays = 35
+const (
+	keptDays   = 35
+	afterShift = 6 * hour // that what is told counts for the shift's day
+)
 
 // AppendRecord implements ledger.Value.
 func (c *Courier) AppendRecord(dst []byte) []byte { return ledger.Pack(dst, c) }
@@ -125,7 +128,7 @@ func (c *Courier) unbind() {
 // count adds to today's figures.
 func (c *Courier) count(what int, at int64) {
 	date := c.Date
-	if date == 0 {
+	if date == 0 || at > c.Until+afterShift {
 		date = dateNumber(time.UnixMilli(at).UTC().Format(time.DateOnly))
 	}
 	if n := len(c.Days); n == 0 || c.Days[n-1].Date != date {
@@ -342,6 +345,9 @@ func (h *Handovers) Revoke(ctx context.Context, svc *service.Service, courier le
 		c, ok := tx.Get(key).(*Courier)
 		if !ok {
 			return errNoCourier
+		}
+		if c.Device.IsZero() && len(c.Enrol) == 0 && c.Before == [8]byte{} && len(c.Body) > 0 {
+			return nil // again
 		}
 		at := tx.Now().UnixMilli()
 		c.Device, c.Session, c.Claim, c.Enrol, c.EnrolUntil, c.Before = ledger.ID{}, nil, nil, nil, 0, [8]byte{}

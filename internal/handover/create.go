@@ -5,6 +5,7 @@ package handover
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -74,11 +75,16 @@ func (h *Handovers) Create(ctx context.Context, svc *service.Service, n NewHando
 	if err != nil {
 		return nil, false, err
 	}
+	return h.create(ctx, svc, dr, ledger.ID{})
+}
+
+// create makes a hand-over of a draft. Gone is one that its order still names, and whose own time is over.
+func (h *Handovers) create(ctx context.Context, svc *service.Service, dr *draft, gone ledger.ID) (v *View, again bool, err error) {
 	id, err := newID(svc, h.Ledger.Now())
 	if err != nil {
 		return nil, false, err
 	}
-	key, okey := keyOf(svc, id), orderKey(svc, n.Order)
+	key, okey := keyOf(svc, id), orderKey(svc, dr.body.Order)
 	var due []message.Outgoing
 	var there ledger.ID
 	err = h.Ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{okey}, Apply: func(tx *ledger.Tx) error {
@@ -87,10 +93,11 @@ func (h *Handovers) Create(ctx context.Context, svc *service.Service, n NewHando
 		if _, err := openRow(svc, okey, tx.Get(okey), &o); err != nil {
 			return err
 		}
-		if old, ok := o.find(dr.body.Parcel); ok {
+		if old, ok := o.find(dr.body.Parcel); ok && old != gone {
 			there = old
 			return nil
 		}
+		o.All = slices.DeleteFunc(o.All, func(e orderEntry) bool { return e.ID == gone && !gone.IsZero() })
 		if len(o.All) >= MaxParcels {
 			return fault.New(fault.Conflict, "too_many_parcels", fmt.Sprintf("An order has at most %d hand-overs.", MaxParcels)).WithField("order")
 		}
@@ -118,6 +125,9 @@ func (h *Handovers) Create(ctx context.Context, svc *service.Service, n NewHando
 	}
 	if !there.IsZero() {
 		v, err = h.same(ctx, svc, there, dr.content)
+		if errors.Is(err, errNotFound) && gone.IsZero() { // its order is kept for longer
+			return h.create(ctx, svc, dr, there)
+		}
 		return v, true, err
 	}
 	h.send(due)
@@ -326,30 +336,61 @@ func (d *decision) readdress(b *body, to *Recipient) error {
 	for _, c := range to.Contacts {
 		all = append(all, c.Reveal())
 	}
-	same := all[0] == b.Contacts[0]
+	first, old := all[0] != b.Contacts[0], b.Contacts
 	b.Contacts = all
-	if same {
+	if known := d.leave(b, old); !first && !known {
 		return nil
 	}
 	if n := len(d.r.Messages); n > 0 && d.r.Messages[n-1].Number >= maxTold {
 		return fault.New(fault.Conflict, "contact_changed_often", "This recipient's contact has been changed too often. Cancel this hand-over and make another.").WithField("recipient.contacts")
 	}
-	for i := range d.r.Messages {
-		if m := &d.r.Messages[i]; m.Status == Queued {
-			m.Status = Void
+	if first {
+		for i := range d.r.Messages {
+			if m := &d.r.Messages[i]; m.Status == Queued {
+				m.Status, m.WakeAt = Void, 0
+			}
 		}
-	}
-	switch d.r.State {
-	case Out, Arrived:
-		d.renew()
-		d.queue(message.DeliveryLink, 0)
-		d.queue(message.DeliveryNewCode, 0)
-	case Created, Attempted:
 		if !b.Quiet {
 			d.queue(message.DeliveryLink, 0)
 		}
 	}
+	if d.r.State == Out || d.r.State == Arrived {
+		d.renew()
+		d.queue(message.DeliveryNewCode, 0)
+	}
+	if first && d.r.State == Arrived {
+		d.queue(message.DeliveryArrived, 0)
+	}
 	return nil
+}
+
+// leave lets the messages to contacts that are gone keep whom they went to; those that wait are void. True: the code that counts now went to one of them.
+func (d *decision) leave(b *body, old []string) (known bool) {
+	for i := range d.r.Messages {
+		m := &d.r.Messages[i]
+		if int(m.Contact) >= len(old) {
+			continue // gone before
+		}
+		if at := slices.Index(b.Contacts, old[m.Contact]); at >= 0 {
+			m.Contact = uint8(at) //nolint:gosec // at most MaxContacts
+			continue
+		}
+		known = known || carriesCode(m.Kind) && m.Code == d.r.Code && m.Status != Void
+		if m.Status == Queued {
+			m.Status, m.WakeAt = Void, 0
+		}
+		mask := ""
+		if c, err := contact.FromCanonical(old[m.Contact]); err == nil {
+			mask = c.MaskedShort()
+		}
+		at := slices.Index(b.Former, mask)
+		if at < 0 {
+			at = min(len(b.Former), formerContact-1)
+			b.Former = append(b.Former[:at], mask)
+		}
+		m.Contact = uint8(formerContact + at) //nolint:gosec // at most 255
+	}
+	return known && (d.r.State == Out || d.r.State == Arrived)
 }
 
 // renew makes the next code. The one before no longer works.

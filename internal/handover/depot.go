@@ -30,8 +30,7 @@ func (h *Handovers) Return(ctx context.Context, svc *service.Service, id ledger.
 func (h *Handovers) ended(ctx context.Context, svc *service.Service, id ledger.ID, to State, reason Reason, by string, did Did) (*View, error) {
 	return h.changed(ctx, svc, id, nil, func(d *decision) error {
 		if d.r.State == to {
-			d.still = true // again
-			return nil
+			return d.look(by) // again
 		}
 		if err := d.r.move(to, reason, d.at); err != nil {
 			return err
@@ -46,8 +45,7 @@ func (h *Handovers) ended(ctx context.Context, svc *service.Service, id ledger.I
 func (h *Handovers) EndAttempt(ctx context.Context, svc *service.Service, id ledger.ID, by string) (*View, error) {
 	return h.changed(ctx, svc, id, nil, func(d *decision) error {
 		if d.r.State == Attempted {
-			d.still = true // again
-			return nil
+			return d.look(by) // again
 		}
 		if err := d.r.move(Attempted, ByDepot, d.at); err != nil {
 			return err
@@ -101,7 +99,7 @@ func (h *Handovers) Release(ctx context.Context, svc *service.Service, id ledger
 		if err := d.r.move(HandedOver, 0, d.at); err != nil {
 			return err
 		}
-		d.r.Means, d.r.Certainty, d.r.HandedAt = BySecondPerson, Weaker, d.at
+		d.r.Means, d.r.Certainty, d.r.HandedAt, d.r.Where = BySecondPerson, Weaker, d.at, nil // it isn't known where
 		if err := d.note(by, DidRelease, note); err != nil {
 			return err
 		}
@@ -127,14 +125,14 @@ var errRetry = fault.New(fault.Unavailable, "changed_meanwhile", "This changed m
 // Faults: NotFound, Unavailable.
 func (h *Handovers) SettleConflicts(ctx context.Context, svc *service.Service, id ledger.ID, by string) (*View, error) {
 	return h.changed(ctx, svc, id, nil, func(d *decision) error {
-		d.still = true
+		some := false
 		for i := range d.r.Conflicts {
 			if c := &d.r.Conflicts[i]; c.Settled == 0 {
-				c.Settled, d.still = d.at, false
+				c.Settled, some = d.at, true
 			}
 		}
-		if d.still {
-			return nil
+		if !some {
+			return d.look(by)
 		}
 		d.say = EventSettled
 		return d.note(by, DidSettle, "")

@@ -16,6 +16,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/countersign/countersign/internal/contact"
 	"github.com/countersign/countersign/internal/fault"
 	"github.com/countersign/countersign/internal/ledger"
@@ -194,6 +196,7 @@ type body struct {
 	Attempts int      `cbor:"14,keyasint"`           // that it may have
 	Quiet    bool     `cbor:"15,keyasint,omitempty"` // no message with the tracking link
 	Notes    []Note   `cbor:"16,keyasint,omitempty"`
+	Former   []string `cbor:"17,keyasint,omitempty"` // contacts that messages went to and that aren't the recipient's any more, masked
 }
 
 // zones are those that were read before: reading one is a hundred times as much work as judging a code.
@@ -251,14 +254,14 @@ func initials(name string) string {
 	return strings.Join(out[:min(3, len(out))], " ")
 }
 
-// line makes what others write fit to be kept and shown on one line; the fault names the field when it is too long.
+// line makes what others write fit to be kept, compared and shown on one line; the fault names the field when it is too long.
 func line(text, field string, most int) (string, error) {
 	text = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(text, ""))), " ")
+	}, norm.NFC.String(strings.ToValidUTF8(text, "")))), " ")
 	if len([]rune(text)) > most {
 		return "", fault.New(fault.Invalid, "text_too_long", "This may have at most "+strconv.Itoa(most)+" characters. Shorten it.").WithField(field)
 	}

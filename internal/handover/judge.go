@@ -26,15 +26,10 @@ func (j *judgment) gate(d *decision) Result {
 	return 0
 }
 
-// code judges what was typed. What can't be a delivery code costs no try. What looks like a code for signing in is refused, and its owner is
-// warned: whoever asks for it at a door is after an account.
+// code judges what was typed. What can't be a delivery code costs no try.
 func (j *judgment) code(d *decision) (Result, error) {
 	r, typed := d.r, j.typed(d)
-	switch typed.Kind {
-	case otp.TypedCode:
-	case otp.TypedSignIn:
-		return SignInCode, j.warn(d)
-	default:
+	if typed.Kind != otp.TypedCode {
 		j.out.Typed = typed.Kind.String()
 		return Unclear, nil
 	}
@@ -105,8 +100,8 @@ func (j *judgment) warn(d *decision) error {
 
 // begun is when this attempt began.
 func (d *decision) begun() int64 {
-	for i := len(d.r.Steps) - 1; i >= 0; i-- {
-		if s := d.r.Steps[i]; s.State == Out && s.Attempt == d.r.Attempt {
+	for _, s := range d.r.Steps {
+		if s.State == Out && s.Attempt == d.r.Attempt {
 			return s.At
 		}
 	}

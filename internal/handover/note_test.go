@@ -64,8 +64,8 @@ func TestWhoDidWhat(t *testing.T) {
 
 		id = w.out(nil)
 		did(w.h.EndAttempt(t.Context(), w.svc, id, "staff:a"))("staff:a attempt_ended ")
-		did(w.h.EndAttempt(t.Context(), w.svc, id, "staff:b"))("staff:a attempt_ended ") // again
-		did(w.h.Return(t.Context(), w.svc, id, "api:k"))("staff:a attempt_ended ", "api:k returned ")
+		did(w.h.EndAttempt(t.Context(), w.svc, id, "staff:b"))("staff:a attempt_ended ", "staff:b looked_up ") // again
+		did(w.h.Return(t.Context(), w.svc, id, "api:k"))("staff:a attempt_ended ", "staff:b looked_up ", "api:k returned ")
 		id = w.create(nil)
 		did(w.h.Cancel(t.Context(), w.svc, id, "api:k"))("api:k canceled ")
 
@@ -74,9 +74,9 @@ func TestWhoDidWhat(t *testing.T) {
 		w.by(d, handover.Act{Key: "1", Handover: id, Attempt: 1, Do: handover.DoArrive, Offline: true})
 		w.by(d, handover.Act{Key: "2", Handover: id, Attempt: 1, Do: handover.DoCode, Typed: other(w.code()), Offline: true})
 		did(w.h.SettleConflicts(t.Context(), w.svc, id, "staff:a"))("staff:a settled ")
-		did(w.h.SettleConflicts(t.Context(), w.svc, id, "staff:b"))("staff:a settled ")
+		did(w.h.SettleConflicts(t.Context(), w.svc, id, "staff:b"))("staff:a settled ", "staff:b looked_up ")
 		w.by(d, handover.Act{Key: "3", Handover: id, Attempt: 1, Do: handover.DoWeak, Means: handover.ByIdentity, Note: "passport"})
-		did(w.h.Get(t.Context(), w.svc, id))("staff:a settled ", handover.FormatCourier(d.Courier)+" weaker_proof passport")
+		did(w.h.Get(t.Context(), w.svc, id))("staff:a settled ", "staff:b looked_up ", handover.FormatCourier(d.Courier)+" weaker_proof passport")
 
 		_, err = w.h.Invite(t.Context(), w.svc, d.Courier, "staff:a")
 		must(t, err)

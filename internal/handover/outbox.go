@@ -70,7 +70,7 @@ func (d *decision) lease() ([]message.Outgoing, error) {
 		if m.Status != Queued || m.WakeAt > d.at {
 			continue
 		}
-		if m.pointless(d.r, d.at) {
+		if m.pointless(d.r, d.at) || m.Contact >= formerContact {
 			m.Status, m.WakeAt = Void, 0
 			continue
 		}

@@ -207,12 +207,12 @@ func (h *Handovers) NobodyHere(ctx context.Context, svc *service.Service, id led
 	})
 }
 
-// HereAfterAll resumes what NobodyHere has stopped: the courier says again that they are at the door.
+// HereAfterAll resumes what NobodyHere has stopped: the courier says again that they are at the door. When the attempt is over, the depot can release it again.
 //
 // Faults: NotFound, Conflict, Unavailable.
 func (h *Handovers) HereAfterAll(ctx context.Context, svc *service.Service, id ledger.ID) (*View, error) {
 	return h.changed(ctx, svc, id, nil, func(d *decision) error {
-		if d.r.StoppedAt == 0 || d.r.State != Out {
+		if d.r.StoppedAt == 0 || d.r.State != Out && d.r.State != Attempted {
 			return errState(d.r.State, Out)
 		}
 		d.r.StoppedAt, d.r.ArrivedAt, d.say = 0, 0, EventResumed
@@ -289,6 +289,9 @@ func (h *Handovers) AnotherDay(ctx context.Context, svc *service.Service, id led
 			d.say = EventChanged
 			return nil
 		}
+		if r.State == Attempted {
+			d.say = EventChanged // the state is the same
+		}
 		return r.move(Attempted, AnotherDay, d.at)
 	})
 }
@@ -300,7 +303,7 @@ func (h *Handovers) Refuse(ctx context.Context, svc *service.Service, id ledger.
 	return h.changed(ctx, svc, id, nil, func(d *decision) error { return d.r.move(Refused, ByRecipient, d.at) })
 }
 
-// maxRenewed is how often a code is changed within an attempt.
+// maxRenewed is how often a code is changed within an attempt because somebody asked for it.
 const maxRenewed = 4
 
 // AskedByPhone is the recipient's "somebody asked me for this code on the phone": a code that is under way is changed
@@ -318,9 +321,10 @@ func (h *Handovers) AskedByPhone(ctx context.Context, svc *service.Service, id l
 		}
 		switch d.r.State {
 		case Out, Arrived:
-			if d.r.Code-d.r.FirstCode >= maxRenewed {
+			if d.r.Asked >= maxRenewed {
 				return fault.New(fault.TooMany, "code_changed_often", "The code has been changed several times today. Tell it to nobody on the phone; ask support for help.")
 			}
+			d.r.Asked++
 			d.renew()
 			d.queue(message.DeliveryNewCode, 0)
 			d.tx.Event(event(d.key, d.r, EventNewCode, d.at))

@@ -145,18 +145,30 @@ type Record struct {
 	Content    [16]byte   `cbor:"31,keyasint"`           // keyed hash of what it was made of, for repeats
 	Conflicts  []Conflict `cbor:"32,keyasint,omitempty"` // what came from a phone without signal and doesn't fit
 	Digits     uint8      `cbor:"33,keyasint"`           // of codes for signing in, when it was made: never those of its own
+	DayUntil   int64      `cbor:"34,keyasint,omitempty"` // the end of the delivery day of this attempt: the window may be the next one's already
+	Asked      uint8      `cbor:"35,keyasint,omitempty"` // how often the code was changed in this attempt because somebody asked for it
 }
 
 // judged is an act that was judged.
 type judged struct {
-	Key    actKey `cbor:"1,keyasint"`
-	Result Result `cbor:"2,keyasint"`
+	Key      actKey `cbor:"1,keyasint"`
+	Result   Result `cbor:"2,keyasint"`
+	Conflict bool   `cbor:"3,keyasint,omitempty"`
 }
 
 type actKey [8]byte
 
-// maxJudged acts of one hand-over are kept; the oldest give way. More than these can't be judged as wrong.
+// maxJudged acts of one hand-over are kept; of too many, the oldest that decided nothing give way first. More than these can't be judged as wrong.
 const maxJudged = 24
+
+// remember keeps what became of an act, for when it is told again.
+func (r *Record) remember(o judged) {
+	r.Judged = append(r.Judged, o)
+	if len(r.Judged) > maxJudged {
+		i := max(0, slices.IndexFunc(r.Judged, func(o judged) bool { return o.Result != Done && o.Result != Handed && o.Result != Wrong }))
+		r.Judged = slices.Delete(r.Judged, i, i+1)
+	}
+}
 
 // pass is what a recipient gives to a neighbour. The name is in the body.
 type pass struct {
@@ -191,7 +203,7 @@ const maxConflicts = 20
 // Message is one message about a hand-over.
 type Message struct {
 	Kind      message.DeliveryKind `cbor:"1,keyasint"`
-	Contact   uint8                `cbor:"2,keyasint"` // index into the body's contacts
+	Contact   uint8                `cbor:"2,keyasint"` // index into the body's contacts; from formerContact on, into the former ones
 	Channel   uint8                `cbor:"3,keyasint"` // index into service.Channels, from 1
 	Code      uint8                `cbor:"4,keyasint,omitempty"`
 	Status    MessageStatus        `cbor:"5,keyasint"`
@@ -205,6 +217,9 @@ type Message struct {
 	Number    uint16               `cbor:"13,keyasint"` // of all messages of this hand-over, from 1
 	Pass      uint8                `cbor:"14,keyasint,omitempty"`
 }
+
+// formerContact is the index of the first former contact.
+const formerContact = 128
 
 // MessageStatus is where one message stands. The numbers are stored.
 type MessageStatus uint8

@@ -95,9 +95,20 @@ func (h *Handovers) OpenRound(ctx context.Context, svc *service.Service, n NewRo
 	if err != nil {
 		return nil, none, nil, err
 	}
-	sent, not := h.out(ctx, svc, ckey.ID, n.Parcels)
 	key := roundKey(svc, id)
 	today := dayKey(svc, n.Depot, dateOf(h.Ledger.Now().UnixMilli(), zone))
+	v, err := h.Ledger.Read(ctx, today)
+	if err != nil {
+		return nil, none, nil, err
+	}
+	var now dayBody
+	if _, err := openRow(svc, today, v, &now); err != nil {
+		return nil, none, nil, err
+	}
+	if len(now.Rounds) >= maxRounds { // before anything has left; those that are opened at this very moment may be a few more
+		return nil, none, nil, fault.New(fault.Conflict, "too_many_rounds", fmt.Sprintf("A depot has at most %d rounds a day.", maxRounds))
+	}
+	sent, not := h.out(ctx, svc, ckey.ID, n.Parcels)
 	var out *Round
 	op := ledger.Op{Keys: []ledger.Key{today, ckey}, Apply: func(tx *ledger.Tx) error {
 		at := tx.Now().UnixMilli()
@@ -107,9 +118,6 @@ func (h *Handovers) OpenRound(ctx context.Context, svc *service.Service, n NewRo
 		var d dayBody
 		if _, err := openRow(svc, today, tx.Get(today), &d); err != nil {
 			return err
-		}
-		if len(d.Rounds) >= maxRounds {
-			return fault.New(fault.Conflict, "too_many_rounds", fmt.Sprintf("A depot has at most %d rounds a day.", maxRounds))
 		}
 		d.Rounds = append(d.Rounds, id)
 		c := loadCourier(tx, ckey)
@@ -203,34 +211,60 @@ func patiently(ctx context.Context, do func() error) error {
 	}
 }
 
-// AddToRound sends more parcels out with a round.
+// AddToRound sends more parcels out with a round whose shift isn't over. Parcels that are on it already stay as they are.
 //
-// Faults: NotFound, Invalid (too_many_parcels), Unavailable.
+// Faults: NotFound, Invalid (too_many_parcels), Conflict (shift_over), Unavailable.
 func (h *Handovers) AddToRound(ctx context.Context, svc *service.Service, id ledger.ID, parcels []ledger.ID) (*Round, []LeftOut, error) {
 	r, err := h.Round(ctx, svc, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(r.Parcels)+len(parcels) > MaxRound {
-		return nil, nil, fault.New(fault.Invalid, "too_many_parcels", fmt.Sprintf("A round has at most %d parcels.", MaxRound)).WithField("handovers")
+	key, ckey := roundKey(svc, id), courierByID(svc, r.Courier)
+	var fresh []ledger.ID // their places are taken before they leave, so that a round never has too many
+	change := func(fn func(tx *ledger.Tx, b *roundBody) error) error {
+		op := ledger.Op{Keys: []ledger.Key{key, ckey}, Apply: func(tx *ledger.Tx) error {
+			var b roundBody
+			if there, err := openRow(svc, key, tx.Get(key), &b); err != nil || !there {
+				return either(err, errNoRound)
+			}
+			if err := fn(tx, &b); err != nil {
+				return err
+			}
+			tx.Put(key, sealRow(svc, key, &b, tx.Now().UnixMilli()))
+			r = b.view(id)
+			return nil
+		}}
+		return patiently(ctx, func() error { return h.Ledger.Do(ctx, op) })
 	}
-	sent, not := h.out(ctx, svc, r.Courier, parcels)
-	key := roundKey(svc, id)
-	op := ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
-		var b roundBody
-		if there, err := openRow(svc, key, tx.Get(key), &b); err != nil || !there {
-			return either(err, errNoRound)
+	err = change(func(tx *ledger.Tx, b *roundBody) error {
+		if loadCourier(tx, ckey).Round != id || tx.Now().UnixMilli() >= b.Until {
+			return fault.New(fault.Conflict, errShift.Code, "This round's shift is over. Open a new round.")
 		}
-		for _, p := range sent {
-			if !slices.Contains(b.Parcels, p) {
-				b.Parcels = append(b.Parcels, p)
+		fresh = fresh[:0]
+		for _, p := range parcels {
+			if !slices.Contains(b.Parcels, p) && !slices.Contains(fresh, p) {
+				fresh = append(fresh, p)
 			}
 		}
-		tx.Put(key, sealRow(svc, key, &b, tx.Now().UnixMilli()))
-		r = b.view(id)
+		if len(b.Parcels)+len(fresh) > MaxRound {
+			return fault.New(fault.Invalid, "too_many_parcels", fmt.Sprintf("A round has at most %d parcels.", MaxRound)).WithField("handovers")
+		}
+		b.Parcels = append(b.Parcels, fresh...)
 		return nil
-	}}
-	err = patiently(ctx, func() error { return h.Ledger.Do(ctx, op) })
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	_, not := h.out(ctx, svc, r.Courier, parcels)
+	if len(not) == 0 {
+		return r, nil, nil
+	}
+	err = change(func(_ *ledger.Tx, b *roundBody) error {
+		b.Parcels = slices.DeleteFunc(b.Parcels, func(p ledger.ID) bool {
+			return slices.Contains(fresh, p) && slices.ContainsFunc(not, func(l LeftOut) bool { return l.ID == p })
+		})
+		return nil
+	})
 	return r, not, err
 }
 
@@ -312,6 +346,7 @@ func (h *Handovers) dispatch(ctx context.Context, svc *service.Service, id, cour
 		r.Attempt++
 		d.renew()
 		r.FirstCode, r.Wrong, r.Sends, r.ArrivedAt, r.StoppedAt, r.Unseen, r.Courier = r.Code, 0, 0, 0, 0, false, courier
+		r.Where, r.DayUntil, r.Asked = nil, r.GoodUntil, 0
 		r.Steps[len(r.Steps)-1].Attempt, r.Steps[len(r.Steps)-1].Courier = r.Attempt, courier
 		for i := range r.Passes { // they were for the attempt before
 			if r.Passes[i].GoneAt == 0 {

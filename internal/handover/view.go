@@ -111,8 +111,11 @@ func viewOf(svc *service.Service, key ledger.Key, r *Record, b *body) *View {
 			Kind: m.Kind, Channel: service.Channels()[m.Channel-1], Status: m.Status, QueuedAt: moment(m.QueuedAt), SentAt: moment(m.SentAt),
 			ReceiptAt: moment(m.ReceiptAt), Outcome: m.Outcome,
 		}
-		if int(m.Contact) < len(masked) {
+		switch former := int(m.Contact) - formerContact; {
+		case int(m.Contact) < len(masked):
 			one.To = masked[m.Contact]
+		case former >= 0 && former < len(b.Former):
+			one.To = b.Former[former]
 		}
 		v.Messages = append(v.Messages, one)
 	}

@@ -109,6 +109,10 @@ func moved(from, until int64, to string, zone *time.Location) (Window, error) {
 	nights := int(wallDay(end).Sub(wallDay(start)) / (24 * time.Hour))
 	first := time.Date(day.Year(), day.Month(), day.Day(), start.Hour(), start.Minute(), 0, 0, time.UTC)
 	last := time.Date(day.Year(), day.Month(), day.Day()+nights, end.Hour(), end.Minute(), 0, 0, time.UTC)
+	if longest := at(first, zone).Add(maxWindow); at(last, zone).After(longest) { // on the day of 25 hours
+		y, m, d := longest.In(zone).Date()
+		last = time.Date(y, m, d, longest.In(zone).Hour(), longest.In(zone).Minute(), 0, 0, time.UTC)
+	}
 	return Window{From: first.Format(wallForm), Until: last.Format(wallForm), Zone: zone.String()}, nil
 }
 
