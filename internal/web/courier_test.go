@@ -85,7 +85,7 @@ func newDepot(t *testing.T) *depot {
 		d.codes[id] = fmt.Sprintf("D-%05d", 48213+i)
 		d.round.Parcels = append(d.round.Parcels, parcelJSON{
 			ID: id, State: "out_for_delivery", Attempt: 1, Generation: 1, Initials: who, Hint: []string{"2nd floor, blue door", "the house behind the bakery", "ring twice"}[i%3],
-			Items: "a box of books", From: d.begin.Add(time.Hour), Until: d.begin.Add(3 * time.Hour), Zone: "Europe/Paris", TriesLeft: 6, Neighbour: i == 1, Channels: []string{"sms", "voice"},
+			Items: "a box of books", From: d.begin.Add(time.Hour), Until: d.begin.Add(3 * time.Hour), Zone: "Europe/Paris", TriesLeft: 6, Neighbour: i == 1, Channels: []string{"sms", "voice"}, Weak: []string{"identity", "photo"},
 		})
 	}
 	return d

@@ -75,7 +75,7 @@ type parcelJSON struct {
 	Means      string    `json:"means,omitzero"`
 	Certainty  string    `json:"certainty,omitzero"`
 	Channels   []string  `json:"channels"`
-	Weak       []string  `json:"weak,omitempty"` // of this parcel, where that isn't the round's
+	Weak       []string  `json:"weak"` // weaker proofs that this parcel allows
 }
 
 // positionJSON is roughly where a courier was: about a kilometre.

@@ -3,8 +3,9 @@
 
 const scanner = (() => {
   const every = 150, least = 0.5; // milliseconds between two looks; and how much of a picture's side is looked at closely
-  let stream, timer;
+  let stream, timer, turn = 0;
   const stop = () => {
+    turn++;
     clearTimeout(timer);
     for (const track of stream?.getTracks() || []) track.stop();
     stream = undefined;
@@ -38,8 +39,12 @@ const scanner = (() => {
   // start shows the camera and calls found with what it reads, until stop. It throws when there is no camera for us.
   const start = async (video, reader, found) => {
     stop();
-    stream = await navigator.mediaDevices.getUserMedia({ audio: false, video: { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } } });
-    const own = stream;
+    const mine = turn, opened = await navigator.mediaDevices.getUserMedia({ audio: false, video: { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } } });
+    if (mine !== turn) { // closed before the camera was there
+      for (const track of opened.getTracks()) track.stop();
+      return;
+    }
+    const own = (stream = opened);
     video.srcObject = stream;
     await video.play();
     const look = (await native()) || (await ours(reader));

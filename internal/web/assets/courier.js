@@ -8,7 +8,7 @@ const fill = (text, values) => Object.entries(values).reduce((all, [name, value]
 const t = (key, values = {}) => fill(words[key] ?? key, values);
 const count = (key, n, values = {}) => fill(words[key + "." + plural.select(n)] ?? words[key + ".other"], { n, ...values });
 
-const app = { round: null, hidden: false, queue: [], others: 0, notices: [], ended: false, busy: false, token: "", problem: "", acts: 0, view: { name: "list" } };
+const app = { round: null, hidden: false, queue: [], others: 0, notices: [], ended: false, busy: false, token: "", problem: "", acts: 0, unsure: new Map(), started: undefined, view: { name: "list" } };
 const finished = ["handed_over", "attempted", "refused", "returned", "expired", "canceled"];
 const mostTyped = 6;
 
@@ -27,7 +27,7 @@ const said = (text) => h("bdi", { dir: "auto" }, text);
 
 // What the server knows of a parcel, and what this phone has done and not yet sent.
 const seen = (p) => {
-  const waiting = app.queue.filter((e) => e.handover === p.id && e.attempt === p.attempt);
+  const waiting = app.queue.filter((e) => e.handover === p.id && e.attempt >= p.attempt); // a QR code may be of a newer one
   const has = (...kinds) => waiting.findLast((e) => kinds.includes(e.do));
   const typed = waiting.filter((e) => e.do === "code").length;
   const ticket = waiting.find((e) => e.do === "ticket" && e.verified), unsure = has("ticket");
@@ -53,7 +53,10 @@ const time = (p) => {
 // --- What is kept, and what the server says.
 
 // past tells whether a round's shift is over, as far as this phone can tell the time.
-const past = (round) => !!round && clock.now().at > Date.parse(round.until);
+const past = (round) => {
+  const now = clock.now();
+  return !!round && (now.lost || now.at > Date.parse(round.until));
+};
 
 const load = async () => {
   try {
@@ -74,45 +77,60 @@ const load = async () => {
   if (app.hidden) Object.assign(app, { round: null, ended: true });
 };
 // acts tells what the server has said until now, on this page and on others: a list that was asked for before is older.
-const acts = async () => [app.acts, await store.read((s) => store.got(s.kept.get("acts"))).catch(() => 0)].join();
+const acts = async () => ({ here: app.acts, kept: (await store.read((s) => store.got(s.kept.get("acts"))).catch(() => 0)) || 0 });
+const unchanged = async (asked) => {
+  const now = await acts();
+  return now.here === asked.here && now.kept === asked.kept;
+};
 // take takes over a round that was asked for at a time (acts); false: it is an old one.
 const take = async (round, asked) => {
-  if (asked !== undefined && asked !== (await acts())) return false;
+  let now, old = false;
+  const keep = (whole) => store.write(async (s) => { // it is compared and kept in one
+    const [kept, who, notices] = await Promise.all([store.got(s.kept.get("acts")), store.got(s.kept.get("who")), store.got(s.notices.getAll())]);
+    if ((old = asked !== undefined && (asked.kept !== (kept || 0) || asked.here !== app.acts))) return;
+    s.kept.put((kept || 0) + 1, "acts");
+    if (whole) s.kept.put(round, "round");
+    else s.kept.delete("round");
+    s.kept.put(round.courier_id, "who");
+    if (who !== round.courier_id) for (const { initials, ...notice } of notices) s.notices.put(notice); // whose parcels those were is nothing for the next courier
+    s.kept.delete("ended");
+    s.kept.delete("link");
+    s.kept.put((now ||= clock.set(round.now)), "clock");
+  });
+  const kept = await keep(true).then(() => true, () => keep(false).then(() => false, () => false)); // a round may be too large for the room that there is
+  if (old || (asked !== undefined && asked.here !== app.acts)) return false;
+  if (!now) clock.set(round.now);
   app.acts++;
   app.ended = false;
   app.round = round;
-  const now = clock.set(round.now);
-  try {
-    await store.write(async (s) => {
-      s.kept.put(((await store.got(s.kept.get("acts"))) || 0) + 1, "acts");
-      s.kept.put(round, "round");
-      s.kept.put(round.courier_id, "who");
-      s.kept.delete("ended");
-      s.kept.delete("link");
-      s.kept.put(now, "clock");
-    });
+  if (kept) {
     app.loose = false;
     navigator.storage?.persist?.().catch(() => {}); // or a phone that is short of room may throw it away
-  } catch {
-    app.loose = true;
-  }
+  } else app.loose = true;
   await load();
   return true;
 };
 // over forgets the round. What isn't sent yet and what nobody has read yet is no parcel's address: it stays.
 const over = async () => {
-  Object.assign(app, { round: null, ended: true, view: { name: "list" } });
+  Object.assign(app, { round: null, ended: true, loose: false, view: { name: "list" } });
+  app.acts++;
+  if (scanBox.open) scanBox.close();
   try {
     await store.write(async (s) => {
-      const [who, acts, notices] = await Promise.all([store.got(s.kept.get("who")), store.got(s.kept.get("acts")), store.got(s.notices.getAll())]);
+      const [who, acts, link, notices] = await Promise.all([store.got(s.kept.get("who")), store.got(s.kept.get("acts")), store.got(s.kept.get("link")), store.got(s.notices.getAll())]);
       s.kept.clear();
       s.kept.put(true, "ended");
       s.kept.put(who, "who");
-      s.kept.put(acts, "acts");
+      s.kept.put((acts || 0) + 1, "acts");
+      if (link) s.kept.put(link, "link"); // the next shift's, whose answer hasn't come yet
       s.answers.clear();
       for (const { initials, ...notice } of notices) s.notices.put(notice);
     });
-  } catch { /* the page shows none of it */ }
+  } catch { // no room for anything: then nothing is kept
+    await store.write((s) => {
+      for (const name of ["kept", "answers", "notices"]) s[name].clear();
+    }).catch(() => {});
+  }
   await load();
   app.round = null;
   render(true);
@@ -132,7 +150,11 @@ const refresh = async () => {
   try {
     for (let again = 0; again < 2; again++) {
       const asked = await acts(), res = await ask("/courier/round");
-      if ((app.round || app.hidden) && sender.isOver({ status: res.status, code: res.ok ? "" : await problemOf(res) })) return over();
+      const refused = sender.isOver({ status: res.status, code: res.ok ? "" : await problemOf(res) });
+      if ((app.round || app.hidden) && refused) {
+        if (await unchanged(asked)) return over();
+        continue; // another shift has begun meanwhile
+      }
       if (!res.ok || (await take(await roundOf(res), asked))) break;
     }
   } catch { /* no signal */ }
@@ -214,7 +236,7 @@ const judged = async (p, text) => {
   if (ticket.attempt === p.attempt && ticket.device !== app.round.device) return "other_device";
   if (ticket.until < now.at && now.steady) return "expired";
   const newer = ticket.attempt > p.attempt || (!ticket.pass && ticket.generation > p.generation);
-  return gate(p) || (signed === "yes" && !newer && ticket.until >= now.at ? "confirmed_offline" : "ticket_later");
+  return gate(p) || (signed === "yes" && !newer && !now.lost && ticket.until >= now.at ? "confirmed_offline" : "ticket_later");
 };
 const drop = async (key) => {
   try {
@@ -227,54 +249,80 @@ const drop = async (key) => {
 
 // act keeps an entry, sends it, and says what became of it. Nothing counts as kept before it is on the disk.
 const act = async (p, what) => {
+  await app.started; // or what another tab has left would be mistaken for this page's
+  const who = await store.read((s) => store.got(s.kept.get("who"))).catch(() => undefined);
+  if (!app.round) return { result: "shift_over" };
+  if (who !== undefined && who !== app.round.courier_id) { // in another tab this phone has become somebody else's
+    app.view = { name: "list" };
+    return { result: "not_yours" };
+  }
   p = current(p);
-  const same = JSON.stringify([p.id, p.attempt, what]), again = app.unsure?.same === same, entry = again ? app.unsure.entry : entryOf(p, what), typed = what.code;
+  const same = JSON.stringify([p.id, p.attempt, what]), again = app.unsure.get(same), entry = again || entryOf(p, what), typed = what.code;
   const local = entry.do === "ticket" ? await judged(p, entry.ticket) : ["code", "weak"].includes(entry.do) ? gate(p) : "";
   delete entry.code;
   if (typed) entry.sealed = await sealTyped(app.round.box, entry, typed);
   if (entry.do === "ticket") entry.verified = local === "confirmed_offline";
+  if (local === "ticket_later") entry.attempt = Math.max(p.attempt, readTicket(entry.ticket).attempt);
   const without = { // the answer when there is no signal
-    code: local || "will_be_checked", weak: local || "weak_later", ticket: local, send: entry.offline ? "no_signal" : "send_unknown", sign_in_code: "sign_in_code",
+    code: local || "will_be_checked", weak: local || "weak_later", ticket: local, send: "no_signal", sign_in_code: "sign_in_code",
   }[entry.do] || "later";
   const keeps = entry.do !== "send" && (!local || ["confirmed_offline", "ticket_later"].includes(local));
   if (entry.offline && !keeps) return { result: without };
-  const kept = !again && (await store.write((s) => { s.queue.add(entry); }).then(() => true, () => false));
-  if (!kept) {
-    if (entry.offline) return { result: "not_kept" };
-    app.loose = true;
-    return straight(same, entry, typed);
+  sender.awaited.add(entry.key);
+  try {
+    const kept = !again && (await store.write((s) => { s.queue.add(entry); }).then(() => true, () => false));
+    if (!kept) {
+      if (entry.offline) return { result: "not_kept" };
+      app.loose ||= !again;
+      return await straight(same, entry, typed);
+    }
+    if (entry.offline) return { result: without };
+    if (typed) sender.plain.set(entry.key, typed);
+    const reply = await sender.pump().then(() => ({}), (e) => e);
+    const result = await sender.answer(entry.key);
+    app.acts++;
+    if (result) return result;
+    const maybe = sender.unheard.has(entry.key); // it was sent, and may count
+    if (sender.isOver(reply)) {
+      if (maybe && keeps) return { result: "no_answer" };
+      await drop(entry.key); // what was called "nothing was confirmed" must not be told later
+      return { result: "shift_over" };
+    }
+    if (keeps) return { result: without };
+    await drop(entry.key);
+    if (!maybe) return { result: without };
+    if (entry.do === "send") return { result: "send_unknown" };
+    app.unsure.set(same, entry); // what the phone remembers may be older than what the server knows
+    return { result: "no_answer" };
+  } finally {
+    sender.awaited.delete(entry.key);
+    sender.plain.delete(entry.key);
+    await sender.late().catch(() => {});
   }
-  if (entry.offline) return { result: without };
-  if (typed) sender.plain.set(entry.key, typed);
-  const reply = await sender.pump().then(() => ({}), (e) => e);
-  const result = await sender.answer(entry.key);
-  app.acts++;
-  if (result) return result;
-  if (sender.isOver(reply)) {
-    await drop(entry.key); // what was called "nothing was confirmed" must not be told later
-    return { result: "shift_over" };
-  }
-  if (!keeps) await drop(entry.key);
-  return { result: without };
 };
 // straight sends what can't be kept. When its answer is lost, the page remembers it: told again it is the same entry, and gets the same answer.
 const straight = async (same, { verified, sealed, ...entry }, typed) => {
+  const again = app.unsure.has(same);
   try {
     const reply = await sender.post(entry.courier, [typed ? { ...entry, code: typed } : entry]), result = reply.results?.[0];
     app.acts++;
-    if (result || sender.isOver(reply) || sender.isRefused(reply)) app.unsure = undefined;
+    if (result || sender.isOver(reply) || sender.isRefused(reply)) app.unsure.delete(same);
+    if (sender.isOver(reply) && again) {
+      await over();
+      return { result: "no_answer" };
+    }
     if (sender.isOver(reply)) return { result: "shift_over" };
     if (sender.isRefused(reply)) return { result: "not_allowed" };
     if (result) return result;
   } catch { /* no answer */ }
-  app.unsure = { same, entry };
-  return { result: "not_known" };
+  app.unsure.set(same, entry);
+  return { result: app.loose ? "not_known" : "no_answer" };
 };
 
 // What an answer looks and sounds like; where there is none, it is a no.
 const kinds = {
   handed_over: "yes", confirmed_offline: "offline", will_be_checked: "later", weak_later: "later", ticket_later: "later", later: "later", done: "done", not_arrived: "wait", wait: "wait", sends_used_up: "wait",
-  unclear: "wait", no_signal: "wait", send_unknown: "wait", sign_in_code: "stop", stopped: "stop", blocked: "stop", exhausted: "stop", conflict: "stop", shift_over: "stop",
+  unclear: "wait", no_signal: "wait", no_answer: "wait", send_unknown: "wait", sign_in_code: "stop", stopped: "stop", blocked: "stop", exhausted: "stop", conflict: "stop", shift_over: "stop",
 };
 const closing = ["handed_over", "confirmed_offline", "will_be_checked", "weak_later", "ticket_later", "over", "conflict", "shift_over"];
 const wordOf = (r, entry) => {
@@ -286,6 +334,7 @@ const wordOf = (r, entry) => {
 };
 const textsOf = (r, entry) => {
   if (entry?.do === "weak" && r.result === "handed_over") return [];
+  if (r.kept === false) return [];
   if (r.result === "wait" && r.retry_after) return [count("answer.wait_for", Math.ceil(r.retry_after / 60))];
   return ["text." + r.result, "more." + r.result].filter((key) => words[key]).map((key) => t(key));
 };
@@ -330,8 +379,8 @@ const typing = (p) => once(async () => {
   const what = { do: "code" };
   if (wrong === "sign_in_code") {
     field.value = "";
-    await act(p, { do: wrong }); // which warns its owner; the code itself is nobody's business
-    return answer({ result: wrong }, what);
+    const told = await act(p, { do: wrong }); // which warns its owner; the code itself is nobody's business
+    return answer({ result: wrong, kept: told.result !== "not_kept" }, what);
   }
   if (wrong) return answer({ result: "unclear" }, what);
   if (!seen(current(p)).arrived) return answer({ result: "not_arrived" }, what);
@@ -435,8 +484,8 @@ const list = () => {
 };
 
 // choice is a part of a parcel's screen that opens by a press.
-const choice = (id, title, ...parts) => h("details", { id }, h("summary", {}, title), ...parts);
-const radios = (name, values, key) => h("fieldset", {}, h("legend", { class: "sr" }, t(key)), values.map((v) =>
+const choice = (id, title, ...parts) => h("details", { id }, h("summary", { id: id + "-open" }, title), ...parts);
+const radios = (name, values, key) => h("fieldset", { "aria-describedby": name + "-missing" }, h("legend", { class: "sr" }, t(key)), values.map((v) =>
   h("p", { class: "check" }, h("input", { type: "radio", name, id: name + "-" + v, value: v }), h("label", { for: name + "-" + v }, t(name + ".by_" + v)))));
 const picked = (name) => document.querySelector("input[name=" + name + "]:checked")?.value;
 const needs = (name) => {
@@ -461,8 +510,8 @@ const missing = (p) => choice("missing", t("missing.title"),
     return weak && note && { do: "weak", weak, note };
   }) },
   h("h2", {}, t("weak.title")), h("p", { class: "hint" }, t("weak.text")),
-  radios("weak", weaker(p), "weak.title"), h("p", { class: "error", id: "weak-missing", hidden: true }, t("weak.choose")),
-  h("label", { for: "note" }, t("weak.note")), h("p", { class: "error", id: "note-missing", hidden: true }, t("weak.say")),
+  radios("weak", weaker(p), "weak.title"), h("p", { class: "error", id: "weak-missing", role: "alert", hidden: true }, t("weak.choose")),
+  h("label", { for: "note" }, t("weak.note")), h("p", { class: "error", id: "note-missing", role: "alert", hidden: true }, t("weak.say")),
   h("input", { id: "note", maxlength: "80", autocomplete: "off", dir: "auto", "aria-describedby": "note-missing" }),
   h("button", {}, t("weak.button"))),
   h("p", { class: "hint" }, t("missing.depot")));
@@ -489,7 +538,7 @@ const parcel = (p) => {
     choice("give-up", t("give_up.title"), h("form", { novalidate: true, onsubmit: doing(p, () => {
       const reason = needs("reason");
       return reason && { do: "give_up", reason };
-    }) }, radios("reason", ["nobody_home", "no_access", "wrong_address", "other"], "give_up.title"), h("p", { class: "error", id: "reason-missing", hidden: true }, t("reason.choose")), h("button", {}, t("give_up.button")))),
+    }) }, radios("reason", ["nobody_home", "no_access", "wrong_address", "other"], "give_up.title"), h("p", { class: "error", id: "reason-missing", role: "alert", hidden: true }, t("reason.choose")), h("button", {}, t("give_up.button")))),
     choice("refuse", t("refuse.title"), h("p", {}, t("refuse.text")), h("button", { type: "button", onclick: doing(p, () => ({ do: "refuse" })) }, t("refuse.button")))];
 };
 const outside = () => {
@@ -499,7 +548,8 @@ const outside = () => {
       app.problem && h("p", {}, h("button", { type: "button", class: "primary", onclick: once(enrol) }, t("enrol.again"))), ...rest];
   }
   if (app.problem) return [h("h1", { id: "title", tabindex: "-1" }, t("enrol.title")), h("p", {}, t(app.problem)), ...rest];
-  return [h("h1", { id: "title", tabindex: "-1" }, t(app.ended ? "ended.title" : "outside.title")), h("p", {}, t(app.ended ? "ended.text" : "outside.text")), ...rest];
+  const text = app.hidden ? "enrol.no_signal" : app.ended ? "ended.text" : "outside.text";
+  return [h("h1", { id: "title", tabindex: "-1" }, t(app.ended ? "ended.title" : "outside.title")), h("p", {}, t(text)), ...rest];
 };
 const showStatus = () => {
   const parts = [];
@@ -545,7 +595,7 @@ const render = (anew = false) => {
   const to = document.getElementById(same ? focus : "title");
   if (to && !document.querySelector("dialog[open]")) to.focus({ preventScroll: same });
   if (!same) scrollTo(0, 0);
-  document.title = (fresh.querySelector("h1")?.textContent.trim() || "") + " - " + document.body.dataset.name;
+  document.title = (p ? t("title") : fresh.querySelector("h1")?.textContent.trim() || "") + " - " + document.body.dataset.name;
 };
 
 // --- The beginning.
@@ -568,6 +618,7 @@ const render = (anew = false) => {
     await load();
     render();
   });
+  app.started = sender.start().catch(() => {});
   await load();
   if (!app.round && !app.token && app.link) app.token = app.link.token; // it was followed before, and no answer came
   render(true);
@@ -581,7 +632,7 @@ const render = (anew = false) => {
     else if ((app.round || app.hidden) && !document.hidden && !app.busy) refresh();
   }, 180000);
   navigator.serviceWorker?.register("/courier/sw.js", { scope: "/courier" }).catch(() => {});
-  await sender.start().catch(() => {});
+  await app.started;
   if (app.token) await enrol();
   else await sync();
   document.body.dataset.ready = "1";
