@@ -226,7 +226,7 @@ func (j *judgment) decide(d *decision) (Result, error) {
 		return Over, nil
 	case a.Offline && j.late(d):
 		return Late, nil
-	case r.State == Attempted && a.Offline && a.Do == DoArrive && r.ArrivedAt == 0 && r.lastReason() == DayOver:
+	case r.State == Attempted && a.Offline && a.Do == DoArrive && r.ArrivedAt == 0 && r.last().Reason == DayOver:
 		j.seen(d)
 		return Done, nil
 	case r.State == Attempted && (!a.Offline || a.Do != DoCode && a.Do != DoTicket && a.Do != DoWeak):
@@ -345,17 +345,16 @@ func (j *judgment) late(d *decision) bool {
 	if d.at > until+maxLate || at > until+slack || j.who.Device != nil && at > j.c.Until+slack {
 		return true
 	}
-	n := len(r.Steps)
-	gaveUp := r.State == Attempted && n > 0 && r.Steps[n-1].Reason >= NobodyHome && r.Steps[n-1].Reason <= OtherReason
-	return gaveUp && at > r.Steps[n-1].At+slack
+	last := r.last()
+	return r.State == Attempted && last.Reason >= NobodyHome && last.Reason <= OtherReason && at > last.At+slack
 }
 
-// lastReason is why the latest step was made.
-func (r *Record) lastReason() Reason {
+// last is the latest step.
+func (r *Record) last() Step {
 	if n := len(r.Steps); n > 0 {
-		return r.Steps[n-1].Reason
+		return r.Steps[n-1]
 	}
-	return 0
+	return Step{}
 }
 
 func (j *judgment) giveUp(d *decision) (Result, error) {

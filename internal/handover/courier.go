@@ -63,6 +63,15 @@ type courierBody struct {
 	Notes  []Note `cbor:"4,keyasint,omitempty"`
 }
 
+// open gives what is sealed of a courier; of one who never had a round, nothing is.
+func (c *Courier) open(svc *service.Service, key ledger.Key) (*courierBody, error) {
+	b := new(courierBody)
+	if len(c.Body) == 0 {
+		return b, nil
+	}
+	return b, unseal(svc, key, columnBody, c.Body, b)
+}
+
 // figures count what a courier did on one day.
 type figures struct {
 	Date uint32          `cbor:"1,keyasint"`
@@ -234,9 +243,9 @@ func (h *Handovers) Enrol(ctx context.Context, svc *service.Service, token, nonc
 	err = h.Ledger.Do(ctx, ledger.Op{Keys: []ledger.Key{key}, Apply: func(tx *ledger.Tx) error {
 		c, ok := tx.Get(key).(*Courier)
 		at := max(tx.Now().UnixMilli(), 0)
-		b := new(courierBody)
 		if ok && c.claimed(claim, at) {
-			if err := unseal(svc, key, columnBody, c.Body, b); err != nil {
+			b, err := c.open(svc, key)
+			if err != nil {
 				return err
 			}
 			c.Session = kept
@@ -247,7 +256,8 @@ func (h *Handovers) Enrol(ctx context.Context, svc *service.Service, token, nonc
 		if !ok || len(c.Enrol) == 0 || subtle.ConstantTimeCompare(c.Enrol, hash) != 1 || at >= min(c.EnrolUntil, c.Until) {
 			return errEnrol
 		}
-		if err := unseal(svc, key, columnBody, c.Body, b); err != nil {
+		b, err := c.open(svc, key)
+		if err != nil {
 			return err
 		}
 		b.Device = clip(words, maxDeviceWord)
@@ -300,8 +310,8 @@ func (h *Handovers) DeviceBy(ctx context.Context, svc *service.Service, session 
 	if !ok || c.Device.IsZero() || subtle.ConstantTimeCompare(c.Session, hash) != 1 || now >= c.Until+maxLate {
 		return nil, errShift
 	}
-	b := new(courierBody)
-	if err := unseal(svc, key, columnBody, c.Body, b); err != nil {
+	b, err := c.open(svc, key)
+	if err != nil {
 		return nil, err
 	}
 	d := deviceOf(key, c, b)
@@ -324,8 +334,8 @@ func (h *Handovers) Names(ctx context.Context, svc *service.Service, couriers ..
 			return nil, err
 		}
 		if c, ok := v.(*Courier); ok && len(c.Body) > 0 {
-			var b courierBody
-			if err := unseal(svc, key, columnBody, c.Body, &b); err != nil {
+			b, err := c.open(svc, key)
+			if err != nil {
 				return nil, err
 			}
 			names[id] = b.Name

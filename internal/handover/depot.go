@@ -290,8 +290,8 @@ func (h *Handovers) DepotRound(ctx context.Context, svc *service.Service, id led
 	}
 	out.Current = c.Round == id
 	out.Alarm = len(lately(slices.Clone(c.Weak), h.Ledger.Now().UnixMilli())) >= svc.Policy.CourierWeak
-	b := new(courierBody)
-	if err := unseal(svc, key, columnBody, c.Body, b); err != nil {
+	b, err := c.open(svc, key)
+	if err != nil {
 		return nil, err
 	}
 	out.Notes = b.Notes

@@ -106,11 +106,9 @@ func lookedBy(by string, at int64) func(Note) bool {
 
 // noteCourier writes down who did what about a courier's phone.
 func noteCourier(svc *service.Service, key ledger.Key, c *Courier, by string, did Did, at int64) error {
-	b := new(courierBody)
-	if len(c.Body) > 0 { // one who never had a round has none
-		if err := unseal(svc, key, columnBody, c.Body, b); err != nil {
-			return err
-		}
+	b, err := c.open(svc, key)
+	if err != nil {
+		return err
 	}
 	b.Notes = noted(b.Notes, Note{At: at, By: by, Did: did})
 	c.Body = seal(svc, key, columnBody, b)

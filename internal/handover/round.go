@@ -123,11 +123,9 @@ func (h *Handovers) OpenRound(ctx context.Context, svc *service.Service, n NewRo
 		c := loadCourier(tx, ckey)
 		c.Round, c.Date, c.Until, c.Enrol, c.EnrolUntil = id, dateNumber(b.Date), b.Until, hash, at+enrolLife
 		c.unbind()
-		before := new(courierBody)
-		if len(c.Body) > 0 {
-			if err := unseal(svc, ckey, columnBody, c.Body, before); err != nil {
-				return err
-			}
+		before, err := c.open(svc, ckey)
+		if err != nil {
+			return err
 		}
 		c.Body = seal(svc, ckey, columnBody, &courierBody{Name: n.Courier, Depot: n.Depot, Notes: before.Notes})
 		tx.Put(today, sealRow(svc, today, &d, at))

@@ -136,7 +136,7 @@ func TestCourierFullPhoneLosesTheAnswer(t *testing.T) {
 	t.Parallel()
 	p := newPhone(t)
 	p.begin()
-	p.run("for (const name of ['put', 'add']) IDBObjectStore.prototype[name] = () => { throw new DOMException('full', 'QuotaExceededError'); }")
+	p.full()
 	p.choose(0)
 	p.touch("#arrive")
 	p.answered("done", "You're at the door")

@@ -152,6 +152,12 @@ func (p *phone) begin() {
 	}
 }
 
+// full makes the phone's storage take nothing more.
+func (p *phone) full() {
+	p.Helper()
+	p.run("for (const name of ['put', 'add']) IDBObjectStore.prototype[name] = () => { throw new DOMException('full', 'QuotaExceededError'); }")
+}
+
 func (p *phone) parcel(n int) string { return p.depot.round.Parcels[n].ID }
 
 func (p *phone) choose(n int) {
@@ -502,7 +508,7 @@ func TestCourierKeepsNothing(t *testing.T) {
 	t.Parallel()
 	p := newPhone(t)
 	p.begin()
-	p.run("for (const name of ['put', 'add']) IDBObjectStore.prototype[name] = () => { throw new DOMException('full', 'QuotaExceededError'); }")
+	p.full()
 	p.choose(0)
 	p.touch("#arrive")
 	p.answered("done", "You're at the door")
